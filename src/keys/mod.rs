@@ -1,0 +1,1 @@
+//! Signing keys, minting and judging tokens (contract, section 5).

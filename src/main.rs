@@ -1,0 +1,3 @@
+//! parse → context → run → print error and hint → exit code.
+
+fn main() {}

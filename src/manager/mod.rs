@@ -1,0 +1,174 @@
+//! What keeps the hub alive: one trait, one file a manager. A manager starts, stops, restarts and
+//! looks; it never signals the hub behind its manager's back and knows nothing of modules.
+
+use crate::{api::Time, error::Result, home::Home};
+use async_trait::async_trait;
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+/// Whose units: the machine's or one user's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// The machine's.
+    System,
+    /// One user's.
+    User,
+}
+
+/// A unit to be installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// The absolute binary; run with `serve`.
+    pub binary: PathBuf,
+    /// The hub's home.
+    pub home: Home,
+    /// The hub's port.
+    pub port: u16,
+    /// Loopback unless told otherwise.
+    pub bind: std::net::IpAddr,
+    /// PATH for modules.
+    pub path: String,
+    /// The user it runs as; only of system units.
+    pub user: Option<String>,
+}
+
+/// Why a unit is not up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Exit code.
+    Exit(i32),
+    /// Death by a signal.
+    Signal(i32),
+    /// The watchdog ended it.
+    Watchdog,
+    /// The kernel or oomd ended it for want of memory.
+    OutOfMemory,
+    /// It did not start or stop in time.
+    Timeout,
+    /// Too many starts in a row.
+    StartLimit,
+    /// macOS refused the binary.
+    CodeSigning,
+    /// Anything else, in the manager's words.
+    Other(String),
+}
+
+/// How a unit stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnitState {
+    /// No such unit.
+    NotInstalled,
+    /// Forbidden by the operator.
+    Masked,
+    /// There, and its file cannot be used.
+    Broken {
+        /// What the manager says of it.
+        said: String,
+    },
+    /// Not running, and that is fine.
+    Stopped,
+    /// On its way up.
+    Starting,
+    /// On its way down.
+    Stopping,
+    /// Up.
+    Running {
+        /// Main process.
+        pid: u32,
+        /// Since when.
+        since: Option<Time>,
+    },
+    /// Waiting for its next start after a failure.
+    Retrying {
+        /// Why it failed.
+        cause: Cause,
+        /// Restarts so far.
+        attempts: u32,
+    },
+    /// Failed for good.
+    Failed {
+        /// Why.
+        cause: Cause,
+    },
+    /// The manager says something that we do not know.
+    Unknown {
+        /// In its own words.
+        said: String,
+    },
+}
+
+/// What a look at an installed unit gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// Which scope it is in.
+    pub scope: Scope,
+    /// Its file.
+    pub path: Option<PathBuf>,
+    /// Starts at boot or login.
+    pub enabled: Option<bool>,
+    /// The home its hub uses, from its environment and user.
+    pub home: Option<Home>,
+    /// The port its hub uses.
+    pub port: u16,
+    /// The uid its hub runs as, where known.
+    pub uid: Option<u32>,
+    /// It runs this program, not a hub of other make.
+    pub ours: bool,
+    /// Extra files that change it.
+    pub drop_ins: Vec<PathBuf>,
+    /// How it stands.
+    pub state: UnitState,
+    /// Restarts so far, where the manager counts them.
+    pub restarts: Option<u32>,
+    /// CPU used so far, where the manager accounts it.
+    pub cpu: Option<Duration>,
+    /// Memory in bytes, where the manager accounts it.
+    pub memory: Option<u64>,
+}
+
+/// Which lines of a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// How many of the last ones.
+    pub lines: usize,
+    /// Not older than this.
+    pub since: Option<Time>,
+}
+
+/// One way to keep a hub alive.
+#[async_trait]
+pub trait ServiceManager: Send + Sync {
+    /// `systemd`, `launchd`, `pidfile`, `external`.
+    fn name(&self) -> &'static str;
+
+    /// How the hub's unit stands.
+    async fn look(&self) -> Result<Installed>;
+
+    /// Returns once the manager says it is started; the hub's health is the caller's to wait for.
+    async fn start(&self) -> Result<()>;
+
+    /// Returns once the hub is gone.
+    async fn stop(&self) -> Result<()>;
+
+    /// Returns once the manager says it is started again.
+    async fn restart(&self) -> Result<()>;
+
+    /// The hub's last log lines, oldest first.
+    async fn logs(&self, tail: &Tail) -> Result<Vec<String>>;
+
+    /// A program to run in the foreground that follows the hub's log, where there is one
+    /// (`journalctl -f …`); else the log file to follow.
+    fn follow(&self, tail: &Tail) -> Follow;
+}
+
+/// How a hub's log is followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// Run this.
+    Program(Vec<String>),
+    /// Follow this file.
+    File(PathBuf),
+}
+
+/// The environment of a unit as its manager has it.
+pub type Environment = BTreeMap<String, String>;

@@ -1,0 +1,10 @@
+//! The edge to the operating system: processes, ports, pidfiles, files beneath the home,
+//! spawning, identity. `cfg` lives here and nowhere else. Knows nothing of modules or hubs.
+
+pub mod files;
+pub mod group;
+pub mod identity;
+pub mod pidfile;
+pub mod port;
+pub mod process;
+pub mod spawn;

@@ -1,0 +1,1 @@
+//! All tests of the program that ships, in one binary.
