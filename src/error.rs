@@ -25,6 +25,24 @@ pub enum Exit {
     Unreachable = 5,
     /// It did not happen in time.
     TimedOut = 6,
+    /// Ended by the person's Ctrl-C, as shells have it: 128 and the signal's number.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The exit status of a child that ran the verb for us.
+    pub fn of_status(status: i32) -> Self {
+        match status {
+            0 => Self::Success,
+            2 => Self::Usage,
+            3 => Self::NotInstalled,
+            4 => Self::NoPermission,
+            5 => Self::Unreachable,
+            6 => Self::TimedOut,
+            130 => Self::Interrupted,
+            _ => Self::Failed,
+        }
+    }
 }
 
 macro_rules! codes {
@@ -114,7 +132,7 @@ codes! {
     /// Reading or writing failed.
     Io = "io" => Failed,
     /// The person pressed Ctrl-C.
-    Interrupted = "interrupted" => Failed,
+    Interrupted = "interrupted" => Interrupted,
 }
 
 /// One failure: what happened, to what, and what to do.

@@ -1,0 +1,197 @@
+//! The detached way: modules as processes of their own with pidfiles, nothing that watches them.
+//! Signals only what is proven to be of this home.
+
+mod observe;
+mod ready;
+mod record;
+mod start;
+mod stop;
+
+use super::{Change, Did, Targets, resolve, status::BoxStatus};
+use crate::{
+    context::{Context, Teller},
+    error::{Code, Error, Result},
+    home::{Home, rel},
+    modules::{
+        launch::{self, Spawner},
+        registry::{Registry, Row},
+    },
+    os::files,
+};
+use std::{collections::HashMap, fs::File, sync::Arc, time::Duration};
+
+/// Stop: SIGKILL this long after SIGTERM (contract, section 7).
+pub const GRACE: Duration = Duration::from_secs(10);
+/// How long one operation on a module waits for another one on it.
+const TURN: Duration = Duration::from_secs(30);
+
+/// A box without a hub.
+pub struct Detached {
+    home: Home,
+    owner: u32,
+    spawner: Spawner,
+    tell: Arc<dyn Teller>,
+}
+
+impl Detached {
+    /// For this home, whose owner has that uid.
+    pub fn new(cx: &Context, home: Home, owner: u32) -> Self {
+        let spawner = Spawner { env: cx.env.clone(), user_dir: cx.user_dir.clone(), ..Spawner::default() };
+        Self { home, owner, spawner, tell: cx.tell.clone() }
+    }
+
+    /// What a verb would act on, in order, without doing it.
+    pub fn plan(&self, targets: &Targets) -> Result<Vec<(String, Result<Row>)>> {
+        let registry = self.registry()?;
+        Ok(match targets {
+            Targets::Named(names) => resolve(&registry, names),
+            Targets::Everything => registry
+                .rows
+                .iter()
+                .filter(|row| registry.process_of(row).name == row.name)
+                .map(|row| (row.short().to_owned(), Ok(row.clone())))
+                .collect(),
+        })
+    }
+
+    /// Starts modules side by side. Everything: rows without a start command are passed over.
+    pub async fn start(&self, targets: &Targets) -> Result<Vec<Change>> {
+        let (rows, mut changes) = self.targets(targets)?;
+        let (rows, bare) = self.startable(rows, targets);
+        changes.extend(bare);
+        if rows.is_empty() && changes.is_empty() {
+            return Err(nothing_installed());
+        }
+        self.announce("starting", &rows, targets);
+        changes.extend(start::start(self, rows).await);
+        Ok(in_order(changes, targets))
+    }
+
+    /// Stops modules side by side, each with its whole group.
+    pub async fn stop(&self, targets: &Targets) -> Result<Vec<Change>> {
+        let (rows, mut changes) = self.targets(targets)?;
+        self.announce("stopping", &rows, targets);
+        changes.extend(stop::stop(self, &rows).await);
+        Ok(in_order(changes, targets))
+    }
+
+    /// Stops, then starts; a module that would not stop is not started.
+    pub async fn restart(&self, targets: &Targets) -> Result<Vec<Change>> {
+        let (rows, mut changes) = self.targets(targets)?;
+        let (rows, bare) = self.startable(rows, targets);
+        changes.extend(bare);
+        if rows.is_empty() && changes.is_empty() {
+            return Err(nothing_installed());
+        }
+        self.announce("restarting", &rows, targets);
+        let stopped = stop::stop(self, &rows).await;
+        let ran: HashMap<String, bool> =
+            stopped.iter().map(|c| (c.who.clone(), matches!(c.what, Ok(Did::Stopped)))).collect();
+        let stuck: Vec<Change> = stopped.into_iter().filter(|c| c.what.is_err()).collect();
+        let rows = rows.into_iter().filter(|row| stuck.iter().all(|c| c.who != row.short())).collect();
+        changes.extend(stuck);
+        changes.extend(start::start(self, rows).await.into_iter().map(|mut change| {
+            if let Ok(Did::Started { pid }) = change.what
+                && ran.get(&change.who).copied().unwrap_or_default()
+            {
+                change.what = Ok(Did::Restarted { pid });
+            }
+            change
+        }));
+        Ok(in_order(changes, targets))
+    }
+
+    /// How everything stands; never fails for what it finds.
+    pub async fn observe(&self) -> BoxStatus {
+        observe::observe(self).await
+    }
+
+    fn registry(&self) -> Result<Registry> {
+        let registry = Registry::read(&self.home)?;
+        for warning in &registry.warnings {
+            self.tell.warn(warning);
+        }
+        Ok(registry)
+    }
+
+    /// Rows to act on, views replaced by the process they are a view of, none twice.
+    fn targets(&self, targets: &Targets) -> Result<(Vec<Row>, Vec<Change>)> {
+        let registry = self.registry()?;
+        let mut rows: Vec<Row> = Vec::new();
+        let mut failed = Vec::new();
+        for (name, row) in self.plan_of(&registry, targets) {
+            match row {
+                Ok(row) => {
+                    let row = registry.process_of(&row);
+                    if rows.iter().all(|r| r.name != row.name) {
+                        rows.push(row.clone());
+                    }
+                }
+                Err(error) => failed.push(Change::failed(name, error)),
+            }
+        }
+        Ok((rows, failed))
+    }
+
+    fn plan_of(&self, registry: &Registry, targets: &Targets) -> Vec<(String, Result<Row>)> {
+        match targets {
+            Targets::Everything => {
+                registry.rows.iter().map(|row| (row.short().to_owned(), Ok(row.clone()))).collect()
+            }
+            Targets::Named(names) => resolve(registry, names)
+                .into_iter()
+                .map(|(name, row)| if name == "hub" { (name, Err(no_hub())) } else { (name, row) })
+                .collect(),
+        }
+    }
+
+    /// Everything: rows that nothing says how to start are passed over, and said.
+    fn startable(&self, rows: Vec<Row>, targets: &Targets) -> (Vec<Row>, Vec<Change>) {
+        if *targets != Targets::Everything {
+            return (rows, Vec::new());
+        }
+        let (rows, bare): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| {
+            let known = crate::modules::known::known(&row.name).is_some();
+            known || !matches!(launch::gather(&self.home, row, &self.spawner).map(|i| launch::command(row, i.manifest.as_ref())), Ok(Err(e)) if e.code == Code::NoStartCommand)
+        });
+        for row in bare {
+            self.tell.say(&format!("passing over {}: nothing says how to start it", row.short()));
+        }
+        (rows, Vec::new())
+    }
+
+    /// A verb says what it is about to act on when no name was given.
+    fn announce(&self, doing: &str, rows: &[Row], targets: &Targets) {
+        if *targets == Targets::Everything && !rows.is_empty() {
+            let names: Vec<&str> = rows.iter().map(Row::short).collect();
+            self.tell.say(&format!("{doing} {}", names.join(", ")));
+        }
+    }
+
+    /// One operation on a module at a time, whoever does it.
+    fn turn(&self, row: &Row) -> Result<File> {
+        files::lock(&self.home, rel::turn(row.short()), TURN)
+    }
+}
+
+fn in_order(mut changes: Vec<Change>, targets: &Targets) -> Vec<Change> {
+    if let Targets::Named(names) = targets {
+        let place = |who: &str| {
+            names.iter().position(|n| n == who || n.strip_prefix("parachute-") == Some(who)).unwrap_or(usize::MAX)
+        };
+        changes.sort_by_key(|change| place(&change.who));
+    }
+    changes
+}
+
+/// `start` on a box with nothing on it.
+pub fn nothing_installed() -> Error {
+    Error::new(Code::NotInstalled, "nothing is installed on this box yet").hint(
+        "put a module on it with `parachute add NAME --port N -- COMMAND…`, or see it all at work with `parachute demo`",
+    )
+}
+
+fn no_hub() -> Error {
+    Error::new(Code::NotImplemented, "this version cannot keep a detached hub yet")
+        .hint("run one in this terminal with `parachute serve`")
+}
