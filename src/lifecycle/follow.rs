@@ -9,7 +9,7 @@ use crate::{
 use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::PathBuf,
 };
 
@@ -44,7 +44,7 @@ impl Follow {
         for (who, path) in logs {
             let mut log = Log { who: who.clone(), home: home.clone(), path: path.clone(), open: None, rest: Vec::new() };
             // Opened before its end is read: what comes meanwhile is read after it, not lost.
-            let end = log.reopen(SeekFrom::End(0))?;
+            let end = log.reopen_at_line_end()?;
             let lines = crate::modules::logfile::tail_until(home, path, back, end)?;
             first.extend(lines.into_iter().map(|text| Line { who: who.clone(), text }));
             followed.push(log);
@@ -83,19 +83,37 @@ struct Open {
 }
 
 impl Log {
-    /// Opens the file as it is now; gives where it stands then.
-    fn reopen(&mut self, from: SeekFrom) -> Result<u64> {
-        let Some(mut file) = files::open(&self.home, &self.path)? else { return Ok(0) };
-        let Ok(meta) = file.metadata() else { return Ok(0) };
-        let at = file.seek(from).unwrap_or_default();
-        self.open = Some(Open { file, inode: meta.ino(), at });
-        Ok(at)
+    /// Opens the file as it is now, at its first byte.
+    fn reopen(&mut self) -> Result<()> {
+        if let Some(file) = files::open(&self.home, &self.path)?
+            && let Ok(meta) = file.metadata()
+        {
+            self.open = Some(Open { file, inode: meta.ino(), at: 0 });
+        }
+        Ok(())
+    }
+
+    /// Opens the file behind its last whole line; gives where that is.
+    fn reopen_at_line_end(&mut self) -> Result<u64> {
+        self.reopen()?;
+        let Some(open) = &mut self.open else { return Ok(0) };
+        let end = open.file.metadata().map(|m| m.len()).unwrap_or_default();
+        let from = end.saturating_sub(LONGEST as u64);
+        let mut last = vec![0; (end - from) as usize];
+        let whole = match open.file.read_exact_at(&mut last, from) {
+            Ok(()) => last.iter().rposition(|&b| b == b'\n').map_or(0, |at| at as u64 + 1),
+            Err(_) => 0,
+        };
+        // A last line longer than that is shown in the pieces it would be cut into anyway.
+        let at = if whole == 0 && from > 0 { end } else { from + whole };
+        open.at = open.file.seek(SeekFrom::Start(at)).unwrap_or_default();
+        Ok(open.at)
     }
 
     fn read(&mut self, to: &mut Vec<Line>) -> Result<()> {
         loop {
             if self.open.is_none() {
-                self.reopen(SeekFrom::Start(0))?;
+                self.reopen()?;
             }
             let Some(open) = &mut self.open else { return Ok(()) };
             let mut bytes = Vec::new();

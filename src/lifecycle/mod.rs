@@ -2,6 +2,7 @@
 //! place. A verb names no way; it asks for a [`Site`] and tells it what it wants.
 
 pub mod detached;
+pub mod follow;
 pub mod status;
 
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
     os::files,
 };
 use detached::Detached;
+use follow::Follow;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use status::BoxStatus;
 
@@ -187,6 +189,20 @@ impl Site {
     pub async fn observe(&self) -> BoxStatus {
         match &self.way {
             Lifecycle::Detached(way) => way.observe().await,
+        }
+    }
+
+    /// The last `count` lines of each target's log.
+    pub async fn logs(&self, targets: &Targets, count: usize) -> Result<Vec<(String, Vec<String>)>> {
+        match &self.way {
+            Lifecycle::Detached(way) => way.logs(targets, count),
+        }
+    }
+
+    /// Follows the logs of these names (as [`Site::logs`] gave them), the last `back` lines first.
+    pub async fn follow(&self, names: &[String], back: usize) -> Result<Follow> {
+        match &self.way {
+            Lifecycle::Detached(way) => way.follow(names, back),
         }
     }
 

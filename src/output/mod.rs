@@ -16,8 +16,7 @@ use std::{
     sync::Arc,
 };
 
-/// The version of every JSON document.
-pub const SCHEMA: u32 = 1;
+pub use crate::api::SCHEMA;
 
 /// Styles, by meaning.
 pub mod style {

@@ -7,13 +7,14 @@ mod record;
 mod start;
 mod stop;
 
-use super::{Change, Did, Targets, resolve, status::BoxStatus};
+use super::{Change, Did, Targets, follow::Follow, resolve, status::BoxStatus};
 use crate::{
     context::{Context, Teller},
     error::{Code, Error, Result},
     home::{Home, rel},
     modules::{
         launch::{self, Spawner},
+        logfile,
         registry::{Registry, Row},
     },
     os::files,
@@ -40,25 +41,10 @@ impl Detached {
         Self { home, owner, spawner, tell: cx.tell.clone() }
     }
 
-    /// What a verb would act on, in order, without doing it.
-    pub fn plan(&self, targets: &Targets) -> Result<Vec<(String, Result<Row>)>> {
-        let registry = self.registry()?;
-        Ok(match targets {
-            Targets::Named(names) => resolve(&registry, names),
-            Targets::Everything => registry
-                .rows
-                .iter()
-                .filter(|row| registry.process_of(row).name == row.name)
-                .map(|row| (row.short().to_owned(), Ok(row.clone())))
-                .collect(),
-        })
-    }
-
     /// Starts modules side by side. Everything: rows without a start command are passed over.
     pub async fn start(&self, targets: &Targets) -> Result<Vec<Change>> {
         let (rows, mut changes) = self.targets(targets)?;
-        let (rows, bare) = self.startable(rows, targets);
-        changes.extend(bare);
+        let rows = self.startable(rows, targets);
         if rows.is_empty() && changes.is_empty() {
             return Err(nothing_installed());
         }
@@ -78,8 +64,7 @@ impl Detached {
     /// Stops, then starts; a module that would not stop is not started.
     pub async fn restart(&self, targets: &Targets) -> Result<Vec<Change>> {
         let (rows, mut changes) = self.targets(targets)?;
-        let (rows, bare) = self.startable(rows, targets);
-        changes.extend(bare);
+        let rows = self.startable(rows, targets);
         if rows.is_empty() && changes.is_empty() {
             return Err(nothing_installed());
         }
@@ -104,6 +89,58 @@ impl Detached {
     /// How everything stands; never fails for what it finds.
     pub async fn observe(&self) -> BoxStatus {
         observe::observe(self).await
+    }
+
+    /// What `start` would do, in order.
+    pub fn plan_start(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
+        let (rows, failed) = self.targets(targets)?;
+        let rows = self.startable(rows, targets);
+        let now = start::snapshot()?;
+        let mut plan: Vec<_> = failed.into_iter().map(|c| (c.who, c.what.map(|_| String::new()))).collect();
+        plan.extend(rows.iter().map(|row| (row.short().to_owned(), start::would(self, row, &now))));
+        Ok(plan)
+    }
+
+    /// What `stop` would do, in order.
+    pub fn plan_stop(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
+        let (rows, failed) = self.targets(targets)?;
+        let now = start::snapshot()?;
+        let mut plan: Vec<_> = failed.into_iter().map(|c| (c.who, c.what.map(|_| String::new()))).collect();
+        plan.extend(rows.iter().map(|row| (row.short().to_owned(), stop::would(self, row, &now))));
+        Ok(plan)
+    }
+
+    /// The last `count` lines of each target's log.
+    pub fn logs(&self, targets: &Targets, count: usize) -> Result<Vec<(String, Vec<String>)>> {
+        let names = match targets {
+            Targets::Everything => {
+                self.registry()?.rows.iter().map(|row| row.short().to_owned()).collect()
+            }
+            Targets::Named(names) => self.shorts(names)?,
+        };
+        names
+            .into_iter()
+            .map(|short| Ok((short.clone(), logfile::tail(&self.home, &rel::log(&short), count)?)))
+            .collect()
+    }
+
+    /// Follows the logs of these short names.
+    pub fn follow(&self, names: &[String], back: usize) -> Result<Follow> {
+        let logs: Vec<_> = names.iter().map(|short| (short.clone(), rel::log(short))).collect();
+        Follow::new(&self.home, &logs, back)
+    }
+
+    /// The short names that names mean; the hub has a log even where none runs.
+    fn shorts(&self, names: &[String]) -> Result<Vec<String>> {
+        let registry = self.registry()?;
+        resolve(&registry, names)
+            .into_iter()
+            .map(|(name, row)| match row {
+                _ if name == "hub" => Ok(name),
+                Ok(row) => Ok(registry.process_of(&row).short().to_owned()),
+                Err(error) => Err(error),
+            })
+            .collect()
     }
 
     fn registry(&self) -> Result<Registry> {
@@ -146,18 +183,21 @@ impl Detached {
     }
 
     /// Everything: rows that nothing says how to start are passed over, and said.
-    fn startable(&self, rows: Vec<Row>, targets: &Targets) -> (Vec<Row>, Vec<Change>) {
+    fn startable(&self, rows: Vec<Row>, targets: &Targets) -> Vec<Row> {
         if *targets != Targets::Everything {
-            return (rows, Vec::new());
+            return rows;
         }
-        let (rows, bare): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| {
-            let known = crate::modules::known::known(&row.name).is_some();
-            known || !matches!(launch::gather(&self.home, row, &self.spawner).map(|i| launch::command(row, i.manifest.as_ref())), Ok(Err(e)) if e.code == Code::NoStartCommand)
-        });
+        let (bare, rows): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| self.bare(row));
         for row in bare {
             self.tell.say(&format!("passing over {}: nothing says how to start it", row.short()));
         }
-        (rows, Vec::new())
+        rows
+    }
+
+    /// Is there no start command for it.
+    fn bare(&self, row: &Row) -> bool {
+        let Ok(inputs) = launch::gather(&self.home, row, &self.spawner) else { return false };
+        launch::command(row, inputs.manifest.as_ref()).is_err_and(|e| e.code == Code::NoStartCommand)
     }
 
     /// A verb says what it is about to act on when no name was given.

@@ -60,7 +60,7 @@ pub(super) async fn observe(detached: &Detached) -> BoxStatus {
         .map(|(seen, probe)| tell(detached, seen, probe, &listeners))
         .collect();
     BoxStatus {
-        schema: crate::output::SCHEMA,
+        schema: crate::api::SCHEMA,
         home: detached.home.clone(),
         way: Way::Detached,
         manager: None,

@@ -88,6 +88,20 @@ fn conclude(detached: &Detached, row: Row, outcome: Result<Did, Failure>) -> Cha
     Change { who: row.short().to_owned(), what: outcome.map_err(|f| f.error) }
 }
 
+/// What a start would do, for people.
+pub(super) fn would(detached: &Detached, row: &Row, now: &Snapshot) -> Result<String> {
+    let short = row.short();
+    if let Standing::Alive(group) = record::standing(detached, row, now)? {
+        return Ok(format!("leave {short} running (pid {})", group.leader));
+    }
+    let inputs = launch::gather(&detached.home, row, &detached.spawner)?;
+    let launch = launch::plan(&inputs, &detached.spawner, "")?;
+    let plan = launch::preflight(&launch).map_err(|e| Failure::of(e, None, Vec::new()).error)?;
+    let command = shlex::try_join(launch.argv.iter().map(String::as_str)).unwrap_or_default();
+    let dir = plan.cwd.map(|dir| format!(" in {}", dir.display())).unwrap_or_default();
+    Ok(format!("start {short} on port {}{dir}: {command}", row.port))
+}
+
 /// Spawns a module unless it runs already.
 async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
     let turn = detached.turn(row)?;

@@ -28,7 +28,7 @@ pub(super) async fn stop(detached: &Detached, rows: &[Row]) -> Vec<Change> {
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     let mut changes = Vec::new();
     let mut stopping = JoinSet::new();
-    let mut turns: Vec<(&Row, File)> = Vec::new();
+    let mut turns: Vec<(&Row, Option<File>)> = Vec::new();
     for row in rows {
         match begin(detached, row) {
             Ok((_, groups)) if groups.is_empty() => {
@@ -69,6 +69,15 @@ pub(super) async fn stop(detached: &Detached, rows: &[Row]) -> Vec<Change> {
         });
     }
     changes
+}
+
+/// What a stop would do, for people.
+pub(super) fn would(detached: &Detached, row: &Row, now: &Snapshot) -> Result<String> {
+    let short = row.short();
+    Ok(match living(detached, row, now)?.first() {
+        Some(group) => format!("stop {short} (pid {}, {})", group.leader, processes(group.members.len())),
+        None => format!("find {short} stopped already"),
+    })
 }
 
 /// Takes the module's turn and finds what of it lives.
@@ -126,6 +135,10 @@ fn finish(detached: &Detached, row: &Row, did: Did) -> Change {
         detached.tell.warn(&format!("port {} of {short} is still held, by {who}, which is not ours to stop", row.port));
     }
     Change::did(short, did)
+}
+
+fn processes(count: usize) -> String {
+    if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
 }
 
 fn survived(short: &str, error: Option<&std::io::Error>) -> Error {
