@@ -3,7 +3,7 @@
 use crate::{
     error::{Code, Error, Exit, Result},
     lifecycle::{Site, Targets, follow::Line},
-    output::{Output, Report, SCHEMA, style, text},
+    output::{Output, Report, SCHEMA, text},
 };
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;

@@ -23,7 +23,7 @@ mod events {
                 for folder in folders {
                     inotify::add_watch(&fd, &folder, what)?;
                 }
-                AsyncFd::with_interest(fd, Interest::READABLE)
+                AsyncFd::register_with_interest(fd, Interest::READABLE).map_err(std::io::Error::from)
             };
             Self(make().ok())
         }

@@ -22,7 +22,7 @@ pub struct Row {
 /// Writes head and rows. Widths are of the plain text, so colour does not move a column.
 pub fn write(to: &mut dyn Write, columns: &[Column], rows: &[Row]) -> io::Result<()> {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(columns.iter().map(|c| Cell::new(c.head)));
     for (at, column) in columns.iter().enumerate() {
         if let Some(settings) = table.column_mut(at) {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api::{StartError, StartErrorType},
-    client::probe::{self, Probe},
+    client::{self, Probe},
     home::rel,
     lifecycle::status::{BoxStatus, RowStatus, State, Way},
     modules::{
@@ -49,7 +49,7 @@ pub(super) async fn observe(detached: &Detached) -> BoxStatus {
     let seen: Vec<Seen> = registry.rows.iter().map(|row| look(detached, &registry, row, &now, &listeners)).collect();
     let asked: Vec<usize> = (0..seen.len()).filter(|&at| seen[at].bound).collect();
     let questions = asked.iter().map(|&at| (seen[at].row.port, seen[at].row.health.clone())).collect();
-    let answers = probe::probe_all(questions, probe::BOUND).await;
+    let answers = client::probe_all(questions, client::PROBE_BOUND).await;
     let mut probes: Vec<Option<Probe>> = seen.iter().map(|_| None).collect();
     for (at, answer) in asked.into_iter().zip(answers) {
         probes[at] = Some(answer);

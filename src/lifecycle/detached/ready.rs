@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api::{StartError, StartErrorType},
-    client::probe::{Probe, probe},
+    client::{Probe, probe},
     home::rel,
     lifecycle::Did,
     modules::registry::Row,
