@@ -19,7 +19,7 @@ use std::{
 };
 
 /// More than any manifest has, in bytes.
-const LIMIT: u64 = 1024 * 1024;
+pub(super) const LIMIT: u64 = 1024 * 1024;
 
 /// What a manifest says that we use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,14 +30,18 @@ pub struct Manifest {
     pub tagline: Option<String>,
     /// `startCmd`, non-empty.
     pub start_cmd: Option<Vec<String>>,
+    /// `parachute add` wrote it, so `add` and `remove` may change it.
+    pub ours: bool,
 }
+
+/// The field that marks a manifest as written by `add`.
+const MARK: (&str, &str) = ("writtenBy", "parachute add");
 
 /// The manifest of a row: what `add` wrote for its command under the home, else the one of its
 /// `installDir`; `None` when there is none.
 pub fn read(home: &Home, row: &Row) -> Result<Option<Manifest>> {
-    let own = rel::manifest(row.short());
-    if let Some(bytes) = files::read(home, &own, LIMIT)? {
-        return parse(&bytes, &home.at(own)).map(Some);
+    if let Some(manifest) = read_own(home, row.short())? {
+        return Ok(Some(manifest));
     }
     let Some(dir) = &row.install_dir else {
         return Ok(None);
@@ -45,6 +49,15 @@ pub fn read(home: &Home, row: &Row) -> Result<Option<Manifest>> {
     let path = of_dir(dir);
     match read_file(&path)? {
         Some(bytes) => parse(&bytes, &path).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The manifest under the home itself; `None` when there is none.
+pub fn read_own(home: &Home, short: &str) -> Result<Option<Manifest>> {
+    let path = rel::manifest(short);
+    match files::read(home, &path, LIMIT)? {
+        Some(bytes) => parse(&bytes, &home.at(path)).map(Some),
         None => Ok(None),
     }
 }
@@ -92,6 +105,7 @@ pub fn parse(bytes: &[u8], file: &Path) -> Result<Manifest> {
         display_name: text("displayName"),
         tagline: text("tagline"),
         start_cmd,
+        ours: text(MARK.0).as_deref() == Some(MARK.1),
     })
 }
 
@@ -115,6 +129,7 @@ pub fn render(row: &Row, command: &[String]) -> Result<Vec<u8>> {
         ("displayName", json!(row.display_name)),
         ("tagline", json!(row.tagline)),
         ("startCmd", json!(command)),
+        (MARK.0, json!(MARK.1)),
     ] {
         if !value.is_null() {
             fields.insert(field.to_owned(), value);

@@ -18,7 +18,10 @@ pub fn parse(bytes: &[u8]) -> (Vec<(OsString, OsString)>, Vec<String>) {
         let Some(at) = line.iter().position(|&b| b == b'=').filter(|&at| at > 0) else {
             continue;
         };
-        let (name, value) = (line[..at].trim_ascii(), unquoted(line[at + 1..].trim_ascii()));
+        let (name, value) = (
+            line[..at].trim_ascii(),
+            unquoted(line[at + 1..].trim_ascii()),
+        );
         if name.starts_with(b"#") {
             continue;
         }

@@ -78,7 +78,10 @@ pub fn gather(home: &Home, row: &Row, spawner: &Spawner) -> Result<Inputs> {
         Some(bytes) => {
             let (pairs, odd) = dotenv::parse(&bytes);
             let file = home.at(&file);
-            warnings.extend(odd.into_iter().map(|odd| format!("{}: {odd}", file.display())));
+            warnings.extend(
+                odd.into_iter()
+                    .map(|odd| format!("{}: {odd}", file.display())),
+            );
             pairs
         }
         None => Vec::new(),
@@ -142,7 +145,10 @@ pub fn plan(inputs: &Inputs, spawner: &Spawner, spawn_id: &str) -> Result<Launch
         .filter(|(name, _)| !is_spawners_own(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    env.insert("PATH".into(), path::extended(&spawner.env, &inputs.extra_path));
+    env.insert(
+        "PATH".into(),
+        path::extended(&spawner.env, &inputs.extra_path),
+    );
     env.extend(inputs.dotenv.iter().cloned());
     env.insert("PORT".into(), inputs.row.port.to_string().into());
     env.insert("PARACHUTE_HOME".into(), inputs.home.root().into());

@@ -11,11 +11,12 @@ mod tests;
 
 pub use self::{
     document::Document,
-    name::{Name, short_of},
-    store::{edit, set_start_error},
+    name::{Name, is_vault, short_of},
+    store::{edit, load, set_start_error},
 };
 
-use self::name::{is_vault, unsafe_segment};
+
+use self::name::unsafe_segment;
 use crate::{
     api::StartError,
     error::{Code, Error, Result},

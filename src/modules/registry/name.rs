@@ -66,7 +66,7 @@ pub fn short_of(name: &str) -> &str {
 }
 
 /// Rows that may share one port: they are views of one process.
-pub(super) fn is_vault(name: &str) -> bool {
+pub fn is_vault(name: &str) -> bool {
     short_of(name) == "vault" || name.starts_with("parachute-vault-")
 }
 

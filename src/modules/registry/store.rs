@@ -26,10 +26,7 @@ const ROUNDS: usize = 20;
 pub fn edit(home: &Home, mut change: impl FnMut(&mut Document) -> Result<bool>) -> Result<bool> {
     let mut attempt = || -> Result<Option<(Option<Vec<u8>>, Document)>> {
         let before = file::read(home)?;
-        let mut document = match &before {
-            Some(bytes) => Document::parse(bytes, &home.registry())?,
-            None => Document::default(),
-        };
+        let mut document = parse(home, before.as_deref())?;
         Ok(change(&mut document)?.then_some((before, document)))
     };
     if attempt()?.is_none() {
@@ -54,6 +51,18 @@ pub fn edit(home: &Home, mut change: impl FnMut(&mut Document) -> Result<bool>) 
         ),
     )
     .hint("find out which other program keeps writing it, then try again"))
+}
+
+/// The registry as [`edit`] would hand it out, to look at what an edit would do.
+pub fn load(home: &Home) -> Result<Document> {
+    parse(home, file::read(home)?.as_deref())
+}
+
+fn parse(home: &Home, bytes: Option<&[u8]>) -> Result<Document> {
+    match bytes {
+        Some(bytes) => Document::parse(bytes, &home.registry()),
+        None => Ok(Document::default()),
+    }
 }
 
 /// Sets or removes a row's `lastStartError`, under the lock; nothing is written when it is so already,
