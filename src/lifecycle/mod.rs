@@ -192,6 +192,13 @@ impl Site {
         }
     }
 
+    /// The registry has changed: a hub that runs is told.
+    pub async fn reload(&self) -> Result<()> {
+        match &self.way {
+            Lifecycle::Detached(_) => Ok(()),
+        }
+    }
+
     /// The last `count` lines of each target's log.
     pub async fn logs(&self, targets: &Targets, count: usize) -> Result<Vec<(String, Vec<String>)>> {
         match &self.way {

@@ -10,20 +10,21 @@ const FALLBACK: Duration = Duration::from_secs(1);
 #[cfg(target_os = "linux")]
 mod events {
     use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-    use std::{os::fd::OwnedFd, path::PathBuf};
-    use tokio::io::{Interest, unix::AsyncFd};
+    use std::path::PathBuf;
+    use tokio::net::unix::pipe::Receiver;
 
-    pub(super) struct Events(Option<AsyncFd<OwnedFd>>);
+    /// An inotify descriptor reads like a pipe, and is polled as one.
+    pub(super) struct Events(Option<Receiver>);
 
     impl Events {
         pub(super) fn new(folders: impl Iterator<Item = PathBuf>) -> Self {
-            let make = || -> std::io::Result<AsyncFd<OwnedFd>> {
+            let make = || -> std::io::Result<Receiver> {
                 let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
                 let what = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
                 for folder in folders {
                     inotify::add_watch(&fd, &folder, what)?;
                 }
-                AsyncFd::register_with_interest(fd, Interest::READABLE).map_err(std::io::Error::from)
+                Receiver::from_owned_fd_unchecked(fd)
             };
             Self(make().ok())
         }
@@ -33,11 +34,11 @@ mod events {
         }
 
         pub(super) async fn changed(&self) {
-            let Some(fd) = &self.0 else { return std::future::pending().await };
-            let Ok(mut ready) = fd.readable().await else { return std::future::pending().await };
+            let Some(pipe) = &self.0 else { return std::future::pending().await };
             let mut buffer = [0; 4096];
-            while rustix::io::read(fd, &mut buffer).is_ok_and(|n| n > 0) {}
-            ready.clear_ready();
+            if pipe.readable().await.is_ok() {
+                while pipe.try_read(&mut buffer).is_ok_and(|read| read > 0) {}
+            }
         }
     }
 }

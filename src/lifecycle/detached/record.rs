@@ -63,3 +63,15 @@ pub(super) fn claim(detached: &Detached, row: &Row, with_command: bool) -> Claim
 pub(super) fn stopped_on_request(detached: &Detached, row: &Row) -> bool {
     matches!(files::open(&detached.home, rel::stopped(row.short())), Ok(Some(_)))
 }
+
+/// What of an earlier life of a module still runs without a record: processes of ours that carry
+/// this home and port, by group.
+pub(super) fn orphans(detached: &Detached, row: &Row, now: &Snapshot) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for orphan in group::orphans_of(detached.home.root(), row.port, detached.owner, now) {
+        if groups.iter().all(|group| group.members.iter().all(|p| p.pid != orphan.pid)) {
+            groups.push(group::group_of(&orphan, now));
+        }
+    }
+    groups
+}

@@ -155,10 +155,11 @@ async fn free_port(detached: &Detached, row: &Row, now: &Snapshot) -> Result<(),
     if listeners.on(row.port).next().is_none() {
         return Ok(());
     }
-    let orphans = group::orphans_of(detached.home.root(), row.port, detached.owner, now);
-    if port::held(row.port, &orphans, &listeners) == port::Holding::Ours {
+    let orphans = record::orphans(detached, row, now);
+    let holds = |group: &group::Group| port::held(row.port, &group.members, &listeners) == port::Holding::Ours;
+    if orphans.iter().any(holds) {
         detached.tell.say(&format!("stopping an earlier life of {} that still holds port {}", row.short(), row.port));
-        for group in group::groups(orphans) {
+        for group in orphans {
             group::stop(group, super::GRACE).await.map_err(|e| {
                 Error::new(Code::StillRunning, format!("cannot stop an earlier life of {}: {e}", row.short()))
             })?;

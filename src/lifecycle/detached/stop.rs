@@ -105,7 +105,7 @@ fn living(detached: &Detached, row: &Row, now: &Snapshot) -> Result<Vec<Group>> 
             if listeners()?.on(row.port).next().is_none() {
                 return Ok(Vec::new());
             }
-            group::groups(group::orphans_of(detached.home.root(), row.port, detached.owner, now))
+            record::orphans(detached, row, now)
         }
     })
 }
