@@ -112,3 +112,7 @@ pub(super) fn holder(sockets: &[&Listener]) -> Option<u32> {
         .find(|p| p.alive() && holds(p.pid, sockets) == Some(true))
         .map(|p| p.pid)
 }
+
+#[cfg(test)]
+#[path = "linux_tests.rs"]
+mod tests;
