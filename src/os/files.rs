@@ -309,7 +309,10 @@ fn fault(doing: &str, home: &Home, path: &Path, error: &io::Error) -> Error {
             Code::Io,
             format!("cannot {doing} {}: the disk is full", place.display()),
         )
-        .hint(format!("`df -h {}` shows the room left", home.root().display())),
+        .hint(format!(
+            "`df -h {}` shows the room left",
+            home.root().display()
+        )),
         ErrorKind::PermissionDenied => Error::io(doing, &place, error)
             .hint("everything in a home belongs to one user: run this as that user"),
         _ => Error::io(doing, &place, error),

@@ -155,8 +155,9 @@ fn prove_bare(pid: u32, there: Option<&Process>, claim: &Claim, now: &Snapshot) 
             }
             None => left.next().map_or(Proof::Gone, |p| Proof::Unprovable {
                 pid: p.pid,
-                why: "it is of the recorded process group, and nothing says that it is the module's"
-                    .to_owned(),
+                why:
+                    "it is of the recorded process group, and nothing says that it is the module's"
+                        .to_owned(),
             }),
         };
     };
@@ -204,7 +205,10 @@ fn same_command(running: &[OsString], command: &[String]) -> bool {
         return false;
     };
     before <= 2
-        && rest.iter().zip(arguments).all(|(is, said)| is == said.as_str())
+        && rest
+            .iter()
+            .zip(arguments)
+            .all(|(is, said)| is == said.as_str())
         && Path::new(ran).file_name() == Path::new(program).file_name()
 }
 
@@ -264,14 +268,19 @@ pub fn is_ours(p: &Process, claim: &Claim, home: &Path) -> bool {
 /// `/` and a user's whole folder hold everything: only a folder three deep or more is a module's.
 fn beneath(cwd: &Path, folder: &Path) -> bool {
     folder.components().count() > 3
-        && folder.canonicalize().is_ok_and(|folder| cwd.starts_with(folder))
+        && folder
+            .canonicalize()
+            .is_ok_and(|folder| cwd.starts_with(folder))
 }
 
 /// The proven group that a process stands for: what is stopped with an orphan.
 pub fn group_of(p: &Process, now: &Snapshot) -> Group {
     let spawn = process::env_var(p.pid, SPAWN_ID).and_then(|id| id.into_string().ok());
     let by_session = members(p.session, spawn.as_deref(), p.uid, now);
-    if by_session.iter().any(|m| m.pid == p.pid && m.start == p.start) {
+    if by_session
+        .iter()
+        .any(|m| m.pid == p.pid && m.start == p.start)
+    {
         return Group {
             leader: p.session,
             spawn,

@@ -55,7 +55,8 @@ impl Kid {
 
     pub(crate) fn number(&mut self) -> u32 {
         let line = self.line();
-        line.parse().unwrap_or_else(|_| panic!("a number: {line:?}"))
+        line.parse()
+            .unwrap_or_else(|_| panic!("a number: {line:?}"))
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -75,7 +76,11 @@ impl Drop for Kid {
     fn drop(&mut self) {
         let left = |now: &Snapshot| {
             let ours = |p: &&Process| p.session == self.child.id() && p.alive();
-            now.processes.iter().filter(ours).cloned().collect::<Vec<_>>()
+            now.processes
+                .iter()
+                .filter(ours)
+                .cloned()
+                .collect::<Vec<_>>()
         };
         while let Ok(now) = Snapshot::take()
             && let left = left(&now)

@@ -4,7 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn a_child_leads_its_own_session_with_a_clean_slate() {
-    let mut kid = Kid::new("ulimit -Sn; grep -E '^Sig(Blk|Ign)' /proc/self/status 2>&1; ls -l /proc/self/fd | grep -c socket: ; env | grep -c HOME; readlink /proc/self/fd/0; sleep 1000");
+    let mut kid = Kid::new(
+        "ulimit -Sn; grep -E '^Sig(Blk|Ign)' /proc/self/status 2>&1; ls -l /proc/self/fd | grep -c socket: ; env | grep -c HOME; readlink /proc/self/fd/0; sleep 1000",
+    );
     let p = kid.process();
     assert_eq!((p.session, p.group), (kid.pid(), kid.pid()));
     assert!(kid.number() > 0);
@@ -51,7 +53,10 @@ fn what_cannot_be_run_is_an_error_here() {
         out: null(),
         err: null(),
     };
-    assert_eq!(spawn(&plan, apart, true).unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert_eq!(
+        spawn(&plan, apart, true).unwrap_err().kind(),
+        io::ErrorKind::NotFound
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -60,7 +65,11 @@ fn it_dies_with_the_thread_that_asked_for_it() {
     let null = std::fs::File::open("/dev/null").unwrap().into();
     let plan = Plan {
         program: "/bin/sh".into(),
-        argv: vec!["sh".into(), "-c".into(), "while :; do sleep 1000; done".into()],
+        argv: vec![
+            "sh".into(),
+            "-c".into(),
+            "while :; do sleep 1000; done".into(),
+        ],
         cwd: None,
         env: Vec::new(),
     };
@@ -100,9 +109,20 @@ fn programs_are_found_as_the_system_does() {
     assert_eq!(find("none", None, &path), Found::Missing);
     assert_eq!(find("", None, &path), Found::Missing);
     let cwd = Some(dir.path());
-    assert_eq!(find("two/tool", cwd, &path), Found::Executable(real.clone()));
-    assert!(matches!(find("./one/tool", cwd, &path), Found::NotExecutable(p) if p.ends_with("one/tool")));
-    assert_eq!(find(plain.to_str().unwrap(), cwd, &path), Found::NotExecutable(plain));
+    assert_eq!(
+        find("two/tool", cwd, &path),
+        Found::Executable(real.clone())
+    );
+    assert!(
+        matches!(find("./one/tool", cwd, &path), Found::NotExecutable(p) if p.ends_with("one/tool"))
+    );
+    assert_eq!(
+        find(plain.to_str().unwrap(), cwd, &path),
+        Found::NotExecutable(plain)
+    );
     let two = dir.path().join("two");
-    assert_eq!(find("tool", Some(&two), OsStr::new("")), Found::Executable(real));
+    assert_eq!(
+        find("tool", Some(&two), OsStr::new("")),
+        Found::Executable(real)
+    );
 }

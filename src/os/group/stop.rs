@@ -103,7 +103,11 @@ impl Ending {
         }
         let mut pause = Duration::from_millis(10);
         loop {
-            let until = if killing { kill_at + AFTER_KILL } else { kill_at };
+            let until = if killing {
+                kill_at + AFTER_KILL
+            } else {
+                kill_at
+            };
             self.wait(until.min(Instant::now() + pause)).await;
             pause = (pause * 2).min(Duration::from_millis(250));
             let now = after(Instant::now()).await?;
@@ -202,7 +206,8 @@ impl Ending {
         }
         let mut late = false;
         for process in reached {
-            let same = |m: &Member| m.process.pid == process.pid && m.process.start == process.start;
+            let same =
+                |m: &Member| m.process.pid == process.pid && m.process.start == process.start;
             if !self.known.iter().any(same) {
                 self.meet(process, killing, TOLD_AGAIN);
                 late = true;

@@ -45,7 +45,10 @@ fn a_record_that_agrees_is_alive_with_all_its_session() {
     let mut kid = Kid::new("sleep 1000 & echo $!; env -i /bin/sleep 1000 & echo $!; wait");
     let (one, two) = (kid.number(), kid.number());
     let pids = alive_pids(&proof(&kid.record()));
-    assert!([kid.pid(), one, two].iter().all(|pid| pids.contains(pid)), "{pids:?}");
+    assert!(
+        [kid.pid(), one, two].iter().all(|pid| pids.contains(pid)),
+        "{pids:?}"
+    );
     assert_eq!(pids.len(), 3);
 }
 
@@ -102,7 +105,10 @@ fn another_owner_is_never_a_member() {
     };
     for record in [kid.record(), bare(kid.pid())] {
         let proof = prove(&record, &claim, &now);
-        assert!(matches!(&proof, Proof::Unprovable { pid, .. } if *pid == kid.pid()), "{proof:?}");
+        assert!(
+            matches!(&proof, Proof::Unprovable { pid, .. } if *pid == kid.pid()),
+            "{proof:?}"
+        );
     }
     assert!(members(kid.pid(), Some(&kid.spawn), claim.owner, &now).is_empty());
     assert!(!is_ours(&kid.process(), &claim, Path::new("/")));
@@ -119,7 +125,10 @@ fn a_bare_pid_is_ours_with_a_spawn_id() {
 
 #[test]
 fn a_bare_pid_is_ours_by_its_command_else_left_alone() {
-    let mut kid = Kid::with("unset PARACHUTE_SPAWN_ID; echo go; exec env -i sleep 987654", &[]);
+    let mut kid = Kid::with(
+        "unset PARACHUTE_SPAWN_ID; echo go; exec env -i sleep 987654",
+        &[],
+    );
     kid.line();
     eventually("it runs", || {
         process::argv(kid.pid()).is_some_and(|argv| argv.len() == 2)
@@ -130,7 +139,10 @@ fn a_bare_pid_is_ours_by_its_command_else_left_alone() {
     let mut claim = claim();
     claim.argv = Some(vec!["sleep".into(), "1".into()]);
     let now = Snapshot::take().unwrap();
-    assert!(matches!(prove(&record, &claim, &now), Proof::Unprovable { .. }));
+    assert!(matches!(
+        prove(&record, &claim, &now),
+        Proof::Unprovable { .. }
+    ));
     claim.argv = Some(vec!["sleep".into(), "987654".into()]);
     assert!(matches!(prove(&record, &claim, &now), Proof::Alive(_)));
     assert!(matches!(proof(&bare(4_194_305)), Proof::Gone));
@@ -147,8 +159,14 @@ fn what_counts_as_the_same_command() {
     assert!(same(&["parachute-vault", "serve"], vault));
     assert!(same(&["/usr/bin/parachute-vault", "serve"], vault));
     assert!(same(&["node", "/opt/bin/parachute-vault", "serve"], vault));
-    assert!(same(&["env", "node", "/opt/parachute-vault", "serve"], vault));
-    assert!(!same(&["a", "b", "c", "/opt/parachute-vault", "serve"], vault));
+    assert!(same(
+        &["env", "node", "/opt/parachute-vault", "serve"],
+        vault
+    ));
+    assert!(!same(
+        &["a", "b", "c", "/opt/parachute-vault", "serve"],
+        vault
+    ));
     assert!(!same(&["parachute-vault", "serve", "--now"], vault));
     assert!(!same(&["parachute-vault"], vault));
     assert!(!same(&["parachute-vaults", "serve"], vault));
@@ -171,7 +189,9 @@ fn a_stop_ends_with_the_last_member_not_with_the_grace() {
     let mut kid = Kid::new(LOOP);
     kid.line();
     let begun = Instant::now();
-    let ended = runtime().block_on(stop(group(&kid.record()), LONG)).unwrap();
+    let ended = runtime()
+        .block_on(stop(group(&kid.record()), LONG))
+        .unwrap();
     assert_eq!(ended, Ended::Terminated);
     assert!(begun.elapsed() < LONG);
 }
@@ -181,7 +201,9 @@ fn a_stopped_process_is_woken_to_end() {
     let mut kid = Kid::new(LOOP);
     kid.line();
     process::signal(&kid.process(), rustix::process::Signal::STOP).unwrap();
-    let ended = runtime().block_on(stop(group(&kid.record()), LONG)).unwrap();
+    let ended = runtime()
+        .block_on(stop(group(&kid.record()), LONG))
+        .unwrap();
     assert_eq!(ended, Ended::Terminated);
 }
 
@@ -270,7 +292,10 @@ fn a_holder_in_the_modules_folder_is_ours() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("modules").join("vault");
     std::fs::create_dir_all(&folder).unwrap();
-    let script = format!("cd '{}'; echo ready; exec env -i sleep 1000", folder.display());
+    let script = format!(
+        "cd '{}'; echo ready; exec env -i sleep 1000",
+        folder.display()
+    );
     let mut kid = Kid::new(&script);
     kid.line();
     let mut claim = claim();

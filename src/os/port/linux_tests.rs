@@ -8,7 +8,10 @@ fn a_line_of_each_table() {
         panic!()
     };
     assert_eq!(listener.address.to_string(), "127.0.0.1");
-    assert_eq!((listener.port, listener.uid, listener.id), (1939, 1000, 4711));
+    assert_eq!(
+        (listener.port, listener.uid, listener.id),
+        (1939, 1000, 4711)
+    );
     let v6 = b"  0: 0000000000000000FFFF00000100007F:0793 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12 1 0 100 0 0 10 0";
     let Line::Listening(listener) = parse(v6) else {
         panic!()

@@ -17,10 +17,10 @@ mod linux;
 use linux as platform;
 #[cfg(target_os = "linux")]
 pub(in crate::os) use linux::sockets;
-#[cfg(target_os = "linux")]
-mod stat;
 #[cfg(target_os = "macos")]
 mod macos;
+#[cfg(target_os = "linux")]
+mod stat;
 #[cfg(target_os = "macos")]
 use macos as platform;
 #[cfg(test)]

@@ -12,7 +12,11 @@ fn line(name: &str, state: char, threads: u32) -> String {
 fn names_may_hold_anything() {
     let plain = parse(line("cat", 'S', 1).as_bytes()).unwrap();
     for name in ["a b", "a) R 9 9 9", "((", ")", "a\nb", ""] {
-        assert_eq!(parse(line(name, 'S', 1).as_bytes()), Some(plain), "{name:?}");
+        assert_eq!(
+            parse(line(name, 'S', 1).as_bytes()),
+            Some(plain),
+            "{name:?}"
+        );
     }
     let mut odd = b"1 (\xff\xfe".to_vec();
     odd.extend(&line("", 'S', 1).into_bytes()[6..]);

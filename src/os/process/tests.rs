@@ -16,7 +16,10 @@ fn we_are_in_our_own_snapshot() {
 
 #[test]
 fn what_a_process_was_started_with() {
-    let mut kid = Kid::with("echo ready; while :; do sleep 1000; done", &[("ODD", "a=b c")]);
+    let mut kid = Kid::with(
+        "echo ready; while :; do sleep 1000; done",
+        &[("ODD", "a=b c")],
+    );
     kid.line();
     let pid = kid.pid();
     assert_eq!(env_var(pid, "ODD").unwrap(), "a=b c");
@@ -76,7 +79,10 @@ fn the_same_without_pidfds() {
     other.start -= 1;
     assert_eq!(signal_by_pid(&other, Signal::KILL).unwrap(), Sent::Gone);
     assert!(lives(kid.pid()));
-    assert_eq!(signal_by_pid(&kid.process(), Signal::KILL).unwrap(), Sent::Yes);
+    assert_eq!(
+        signal_by_pid(&kid.process(), Signal::KILL).unwrap(),
+        Sent::Yes
+    );
     eventually("it ended", || !lives(kid.pid()));
 }
 
@@ -107,7 +113,10 @@ fn snapshots_are_shared_and_never_older_than_asked() {
     let one = Snapshot::since(begun).unwrap();
     let kid = Kid::new("while :; do sleep 1000; done");
     let two = Snapshot::since(Instant::now()).unwrap();
-    assert!(one.get(kid.pid()).is_none_or(|p| p.start != kid.process().start));
+    assert!(
+        one.get(kid.pid())
+            .is_none_or(|p| p.start != kid.process().start)
+    );
     assert!(two.get(kid.pid()).is_some());
 }
 
