@@ -127,6 +127,8 @@ codes! {
     ExitedEarly = "exited_early" => Failed,
     /// The module's process could not be made.
     SpawnFailed = "spawn_failed" => Failed,
+    /// The hub tried, and could not; its reason is in the message.
+    ModuleOpFailed = "module_op_failed" => Failed,
     /// Alive, and its port still silent.
     StartedButUnbound = "started_but_unbound" => TimedOut,
     /// It would not end.
