@@ -26,6 +26,9 @@ pub struct Args {}
 
 /// Carries it out.
 pub async fn run(_: &Args, cx: &Context, out: &Output) -> Result<Exit> {
+    if out.json() {
+        return Err(Error::new(Code::Usage, "`demo` is for people: it has no JSON view"));
+    }
     let home = throwaway()?;
     let mut here = cx.clone();
     here.explicit = Some(home.clone());

@@ -134,8 +134,16 @@ impl Screen {
             cells.push(dash(row.cpu_percent.map(|p| format!("{p:.1}%"))));
             cells.push(dash(row.memory_bytes.map(text::bytes)));
         }
-        cells.push(dash(row.source.as_deref().map(|s| self.tilde(Path::new(s)))));
+        cells.push(dash(row.source.as_deref().map(|s| self.short_path(Path::new(s)))));
         Row { cells, below: below(row) }
+    }
+
+    /// A path in the box's folder relative to that, one in the user's with `~`.
+    fn short_path(&self, path: &Path) -> String {
+        match path.strip_prefix(self.status.home.root()) {
+            Ok(rest) => format!("./{}", rest.display()),
+            Err(_) => self.tilde(path),
+        }
     }
 
     /// A path with the user's own folder as `~`.

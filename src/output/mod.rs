@@ -130,8 +130,12 @@ impl Output {
 pub fn failure(to: &mut dyn Write, who: Option<&str>, error: &Error) -> io::Result<()> {
     let (bad, dim, hint) = (style::BAD, style::DIM, style::HINT);
     let who = who.map(|who| format!("{who}: ")).unwrap_or_default();
-    let message = text::visible(&error.message);
-    writeln!(to, "{bad}error{bad:#}: {who}{message}")?;
+    let mut lines = error.message.lines();
+    let first = text::visible(lines.next().unwrap_or_default());
+    writeln!(to, "{bad}error{bad:#}: {who}{first}")?;
+    for line in lines {
+        writeln!(to, "  {}", text::visible(line))?;
+    }
     for line in &error.log {
         writeln!(to, "  {dim}|{dim:#} {}", text::visible(line))?;
     }

@@ -10,13 +10,13 @@ use std::{
 };
 
 /// Speaks on stderr.
-pub struct Stderr {
+pub(super) struct Stderr {
     spinner: Mutex<Option<ProgressBar>>,
 }
 
 impl Stderr {
     /// Shows nothing until somebody waits or warns.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { spinner: Mutex::new(None) }
     }
 

@@ -50,7 +50,7 @@ impl Detached {
         }
         self.announce("starting", &rows, targets);
         changes.extend(start::start(self, rows).await);
-        Ok(in_order(changes, targets))
+        Ok(self.in_order(changes, targets))
     }
 
     /// Stops modules side by side, each with its whole group.
@@ -58,7 +58,7 @@ impl Detached {
         let (rows, mut changes) = self.targets(targets)?;
         self.announce("stopping", &rows, targets);
         changes.extend(stop::stop(self, &rows).await);
-        Ok(in_order(changes, targets))
+        Ok(self.in_order(changes, targets))
     }
 
     /// Stops, then starts; a module that would not stop is not started.
@@ -83,7 +83,7 @@ impl Detached {
             }
             change
         }));
-        Ok(in_order(changes, targets))
+        Ok(self.in_order(changes, targets))
     }
 
     /// How everything stands; never fails for what it finds.
@@ -208,20 +208,27 @@ impl Detached {
         }
     }
 
+    /// In the order of the names given, else of the registry.
+    fn in_order(&self, mut changes: Vec<Change>, targets: &Targets) -> Vec<Change> {
+        let registry = Registry::read(&self.home).unwrap_or_default();
+        let order: Vec<String> = match targets {
+            Targets::Named(names) => names
+                .iter()
+                .map(|name| registry.find(name).map_or(name.as_str(), Row::short).to_owned())
+                .collect(),
+            Targets::Everything => {
+                registry.rows.iter().map(|row| row.short().to_owned()).collect()
+            }
+        };
+        let place = |who: &str| order.iter().position(|name| name == who).unwrap_or(order.len());
+        changes.sort_by_key(|change| place(&change.who));
+        changes
+    }
+
     /// One operation on a module at a time, whoever does it.
     fn turn(&self, row: &Row) -> Result<File> {
         files::lock(&self.home, rel::turn(row.short()), TURN)
     }
-}
-
-fn in_order(mut changes: Vec<Change>, targets: &Targets) -> Vec<Change> {
-    if let Targets::Named(names) = targets {
-        let place = |who: &str| {
-            names.iter().position(|n| n == who || n.strip_prefix("parachute-") == Some(who)).unwrap_or(usize::MAX)
-        };
-        changes.sort_by_key(|change| place(&change.who));
-    }
-    changes
 }
 
 /// `start` on a box with nothing on it.

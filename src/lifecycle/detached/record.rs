@@ -9,6 +9,7 @@ use crate::{
         files,
         group::{self, Claim, Group, Proof},
         pidfile::{self, Record},
+        port::{self, Holder, Listeners},
         process::{self, Snapshot},
     },
 };
@@ -65,10 +66,24 @@ pub(super) fn stopped_on_request(detached: &Detached, row: &Row) -> bool {
 }
 
 /// What of an earlier life of a module still runs without a record: processes of ours that carry
-/// this home and port, by group.
-pub(super) fn orphans(detached: &Detached, row: &Row, now: &Snapshot) -> Vec<Group> {
+/// this home and port, and a holder of its port whose command or folder is the module's; by group.
+pub(super) fn orphans(
+    detached: &Detached,
+    row: &Row,
+    now: &Snapshot,
+    listeners: &Listeners,
+) -> Vec<Group> {
+    let mut found = group::orphans_of(detached.home.root(), row.port, detached.owner, now);
+    if let Holder::Process { pid } = port::holder(row.port, listeners)
+        && let Some(holder) = now.get(pid)
+    {
+        let claim = Claim { cwd: row.install_dir.clone(), ..claim(detached, row, true) };
+        if group::is_ours(holder, &claim, detached.home.root()) {
+            found.push(holder.clone());
+        }
+    }
     let mut groups: Vec<Group> = Vec::new();
-    for orphan in group::orphans_of(detached.home.root(), row.port, detached.owner, now) {
+    for orphan in found {
         if groups.iter().all(|group| group.members.iter().all(|p| p.pid != orphan.pid)) {
             groups.push(group::group_of(&orphan, now));
         }

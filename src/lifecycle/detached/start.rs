@@ -155,7 +155,7 @@ async fn free_port(detached: &Detached, row: &Row, now: &Snapshot) -> Result<(),
     if listeners.on(row.port).next().is_none() {
         return Ok(());
     }
-    let orphans = record::orphans(detached, row, now);
+    let orphans = record::orphans(detached, row, now, &listeners);
     let holds = |group: &group::Group| port::held(row.port, &group.members, &listeners) == port::Holding::Ours;
     if orphans.iter().any(holds) {
         detached.tell.say(&format!("stopping an earlier life of {} that still holds port {}", row.short(), row.port));

@@ -102,10 +102,11 @@ fn living(detached: &Detached, row: &Row, now: &Snapshot) -> Result<Vec<Group>> 
         }
         // A start that was cut off before it could write its record leaves its spawn id behind.
         Standing::Down | Standing::Died(_) | Standing::EarlierBoot => {
-            if listeners()?.on(row.port).next().is_none() {
+            let listeners = listeners()?;
+            if listeners.on(row.port).next().is_none() {
                 return Ok(Vec::new());
             }
-            record::orphans(detached, row, now)
+            record::orphans(detached, row, now, &listeners)
         }
     })
 }
