@@ -8,3 +8,6 @@ pub mod pidfile;
 pub mod port;
 pub mod process;
 pub mod spawn;
+
+#[cfg(test)]
+mod kid;

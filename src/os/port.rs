@@ -157,7 +157,9 @@ fn among(port: u16, members: &[Process], listeners: &Listeners) -> Among {
             Some(true) => return Among::Member,
             Some(false) => {}
             // One that ended meanwhile holds nothing.
-            None => unreadable |= matches!(super::process::look(member.pid), Ok(Some(p)) if p.alive()),
+            None => {
+                unreadable |= matches!(super::process::look(member.pid), Ok(Some(p)) if p.alive())
+            }
         }
     }
     if unreadable {
