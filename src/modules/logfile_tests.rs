@@ -12,8 +12,15 @@ fn log_of(text: impl AsRef<[u8]>) -> Box_ {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::new(dir.path().canonicalize().unwrap());
     let path = rel::log("m");
-    open(&home, &path).unwrap().write_all(text.as_ref()).unwrap();
-    Box_ { _dir: dir, home, path }
+    open(&home, &path)
+        .unwrap()
+        .write_all(text.as_ref())
+        .unwrap();
+    Box_ {
+        _dir: dir,
+        home,
+        path,
+    }
 }
 
 impl Box_ {
@@ -47,11 +54,17 @@ fn last_lines() {
 
 #[test]
 fn last_lines_whatever_the_chunks() {
-    let text: String = (0..40_000).map(|n| format!("line {n} {}\n", "x".repeat(n % 37))).collect();
+    let text: String = (0..40_000)
+        .map(|n| format!("line {n} {}\n", "x".repeat(n % 37)))
+        .collect();
     let all: Vec<_> = text.lines().map(str::to_owned).collect();
     let it = log_of(&text);
     for count in [1, 7, 1999, 39_999, 40_000, 50_000] {
-        assert_eq!(it.tail(count), all[all.len().saturating_sub(count)..], "{count}");
+        assert_eq!(
+            it.tail(count),
+            all[all.len().saturating_sub(count)..],
+            "{count}"
+        );
     }
 }
 
@@ -69,7 +82,10 @@ fn last_lines_over_rotated_files() {
 #[test]
 fn a_line_without_end_comes_in_pieces() {
     let it = log_of("");
-    let file = File::options().write(true).open(it.home.at(&it.path)).unwrap();
+    let file = File::options()
+        .write(true)
+        .open(it.home.at(&it.path))
+        .unwrap();
     file.set_len(1 << 40).unwrap();
     let lines = it.tail(3);
     assert_eq!(lines.len(), 3);
@@ -97,7 +113,10 @@ fn rotation_keeps_five() {
         .map(|e| e.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["m.log.1", "m.log.2", "m.log.3", "m.log.4", "m.log.5"]);
+    assert_eq!(
+        names,
+        ["m.log.1", "m.log.2", "m.log.3", "m.log.4", "m.log.5"]
+    );
     assert_eq!(fs::read(it.home.at("m/logs/m.log.1")).unwrap()[0], b'7');
     assert_eq!(fs::read(it.home.at("m/logs/m.log.5")).unwrap()[0], b'3');
     assert!(!rotate_if_due(&it.home, &it.path).unwrap());
@@ -106,7 +125,10 @@ fn rotation_keeps_five() {
 #[test]
 fn a_log_is_not_for_everybody_and_no_link_is_followed() {
     let it = log_of("a\n");
-    let mode = fs::metadata(it.home.at(&it.path)).unwrap().permissions().mode();
+    let mode = fs::metadata(it.home.at(&it.path))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o137, 0);
     fs::remove_file(it.home.at(&it.path)).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", it.home.at(&it.path)).unwrap();

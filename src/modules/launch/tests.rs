@@ -36,8 +36,10 @@ fn row_of(value: Value) -> Row {
 }
 
 fn row(name: &str, dir: Option<&Path>) -> Row {
-    row_of(json!({"name": name, "port": 3000, "paths": [], "health": "/", "version": "1",
-        "installDir": dir.map(|d| d.to_str().unwrap())}))
+    row_of(
+        json!({"name": name, "port": 3000, "paths": [], "health": "/", "version": "1",
+        "installDir": dir.map(|d| d.to_str().unwrap())}),
+    )
 }
 
 fn spawner(env: &[(&str, &str)]) -> Spawner {
@@ -73,12 +75,25 @@ fn the_registrys_port_wins_over_a_leftover_in_dotenv() {
 fn what_is_the_spawners_own_is_not_handed_on() {
     let it = Box_::new();
     let own = [
-        "PARACHUTE_BIND_HOST", "PARACHUTE_HUB_ORIGIN", "NOTIFY_SOCKET", "WATCHDOG_USEC",
-        "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "INVOCATION_ID",
-        "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY", "MAINPID",
+        "PARACHUTE_BIND_HOST",
+        "PARACHUTE_HUB_ORIGIN",
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LISTEN_FDNAMES",
+        "INVOCATION_ID",
+        "JOURNAL_STREAM",
+        "CREDENTIALS_DIRECTORY",
+        "MAINPID",
     ];
     let mut env: Vec<_> = own.iter().map(|name| (*name, "x")).collect();
-    env.extend([("KEPT", "1"), ("LISTENER", "2"), ("PARACHUTE_SPAWN_ID", "old")]);
+    env.extend([
+        ("KEPT", "1"),
+        ("LISTENER", "2"),
+        ("PARACHUTE_SPAWN_ID", "old"),
+    ]);
     let launch = launch(&it, &row("parachute-vault", None), &spawner(&env));
     for name in own {
         assert_eq!(var(&launch, name), None, "{name}");
@@ -105,7 +120,10 @@ fn later_layers_win() {
     assert_eq!(var(&launch, "B"), Some("spawner"));
     assert_eq!(var(&launch, "PARACHUTE_HOME"), it.home.root().to_str());
     assert_eq!(var(&launch, "PARACHUTE_SPAWN_ID"), Some("the-id"));
-    assert_eq!(var(&launch, "PARACHUTE_HUB_ORIGIN"), Some("https://box.example"));
+    assert_eq!(
+        var(&launch, "PARACHUTE_HUB_ORIGIN"),
+        Some("https://box.example")
+    );
     assert_eq!(var(&launch, "NOTIFY_SOCKET"), Some("/run/n"));
     assert_eq!(var(&launch, "PATH"), Some("/only"));
 }
@@ -115,12 +133,48 @@ fn the_origin_is_the_same_whoever_starts_it() {
     let cases: &[(Option<&str>, Option<&str>, Option<u16>, Option<&str>, usize)] = &[
         (None, None, None, None, 0),
         (None, None, Some(1939), Some("http://127.0.0.1:1939"), 0),
-        (Some("https://a/"), Some(r#"{"hubOrigin":"https://b"}"#), Some(1), Some("https://a"), 0),
-        (Some("\n"), Some(r#"{"hubOrigin":"https://b//"}"#), None, Some("https://b"), 0),
-        (Some("ftp://x"), Some(r#"{"hubOrigin":"https://b"}"#), None, Some("https://b"), 1),
-        (None, Some(r#"{"canonicalFqdn":"box.ts.net."}"#), Some(1), Some("https://box.ts.net"), 0),
-        (None, Some(r#"{"hubOrigin":"","canonicalFqdn":"c"}"#), None, Some("https://c"), 0),
-        (None, Some("{nonsense"), Some(1939), Some("http://127.0.0.1:1939"), 1),
+        (
+            Some("https://a/"),
+            Some(r#"{"hubOrigin":"https://b"}"#),
+            Some(1),
+            Some("https://a"),
+            0,
+        ),
+        (
+            Some("\n"),
+            Some(r#"{"hubOrigin":"https://b//"}"#),
+            None,
+            Some("https://b"),
+            0,
+        ),
+        (
+            Some("ftp://x"),
+            Some(r#"{"hubOrigin":"https://b"}"#),
+            None,
+            Some("https://b"),
+            1,
+        ),
+        (
+            None,
+            Some(r#"{"canonicalFqdn":"box.ts.net."}"#),
+            Some(1),
+            Some("https://box.ts.net"),
+            0,
+        ),
+        (
+            None,
+            Some(r#"{"hubOrigin":"","canonicalFqdn":"c"}"#),
+            None,
+            Some("https://c"),
+            0,
+        ),
+        (
+            None,
+            Some("{nonsense"),
+            Some(1939),
+            Some("http://127.0.0.1:1939"),
+            1,
+        ),
         (None, Some(r#"{"hubOrigin":7}"#), None, None, 1),
         (Some("https://a\tb"), None, None, None, 1),
     ];
@@ -134,7 +188,11 @@ fn the_origin_is_the_same_whoever_starts_it() {
             let inputs = gather(&it.home, &row("parachute-vault", None), &spawner).unwrap();
             assert_eq!(inputs.warnings.len(), *warnings, "{:?}", inputs.warnings);
             let launch = plan(&inputs, &spawner, "id").unwrap();
-            assert_eq!(var(&launch, "PARACHUTE_HUB_ORIGIN"), *wanted, "{given:?} {exposed:?}");
+            assert_eq!(
+                var(&launch, "PARACHUTE_HUB_ORIGIN"),
+                *wanted,
+                "{given:?} {exposed:?}"
+            );
         }
     }
 }
@@ -158,12 +216,19 @@ fn a_units_short_path_is_extended() {
     fs::remove_dir(user.join(".bun/bin")).unwrap();
     assert!(!path::extension(Some(&user)).contains(&user.join(".bun/bin")));
 
-    let dirs = [PathBuf::from("/l"), PathBuf::from("/b"), PathBuf::from("/with:colon")];
+    let dirs = [
+        PathBuf::from("/l"),
+        PathBuf::from("/b"),
+        PathBuf::from("/with:colon"),
+    ];
     let env = |pairs: &[(&str, &str)]| spawner(pairs).env;
     let cases = [
         (env(&[("PATH", "/usr/bin:/bin")]), "/usr/bin:/bin:/l:/b"),
         (env(&[("PATH", "/b:/bin")]), "/b:/bin:/l"),
-        (env(&[("PATH", "/bin"), ("PARACHUTE_EXTRA_PATH", "/e:/l")]), "/e:/l:/bin:/b"),
+        (
+            env(&[("PATH", "/bin"), ("PARACHUTE_EXTRA_PATH", "/e:/l")]),
+            "/e:/l:/bin:/b",
+        ),
         (env(&[("PATH", "")]), "/usr/local/bin:/usr/bin:/bin:/l:/b"),
         (env(&[]), "/usr/local/bin:/usr/bin:/bin:/l:/b"),
     ];
@@ -181,9 +246,21 @@ fn dotenv_by_its_letter() {
         (b"A=b=c", &[("A", "b=c")], 0),
         (b"A=\nB", &[("A", "")], 0),
         (b"=x\n  =y\nA=1", &[("A", "1")], 0),
-        (b"# A=1\n#B=2\n\nC=3 # not a comment", &[("C", "3 # not a comment")], 0),
-        (b"A=\"x y\"\nB='x'\nC=\"\"", &[("A", "x y"), ("B", "x"), ("C", "")], 0),
-        (b"A=\"x\nB=x'\nC=\"x'\nD=\"", &[("A", "\"x"), ("B", "x'"), ("C", "\"x'"), ("D", "\"")], 0),
+        (
+            b"# A=1\n#B=2\n\nC=3 # not a comment",
+            &[("C", "3 # not a comment")],
+            0,
+        ),
+        (
+            b"A=\"x y\"\nB='x'\nC=\"\"",
+            &[("A", "x y"), ("B", "x"), ("C", "")],
+            0,
+        ),
+        (
+            b"A=\"x\nB=x'\nC=\"x'\nD=\"",
+            &[("A", "\"x"), ("B", "x'"), ("C", "\"x'"), ("D", "\"")],
+            0,
+        ),
         (b"A=\"'x'\"", &[("A", "'x'")], 0),
         (b"A=$HOME\\n", &[("A", "$HOME\\n")], 0),
         (b"export A=1\nB=2", &[("B", "2")], 1),
@@ -234,19 +311,35 @@ fn where_a_start_command_comes_from() {
     let dir = it.home.at("dir");
     fs::create_dir(&dir).unwrap();
     let command_of = |row: &Row| command(row, manifest::read(&it.home, row).unwrap().as_ref());
-    let (channel, other) = (row("parachute-channel", Some(&dir)), row("other", Some(&dir)));
-    assert_eq!(command_of(&channel).unwrap(), ["parachute-channel", "daemon"]);
+    let (channel, other) = (
+        row("parachute-channel", Some(&dir)),
+        row("other", Some(&dir)),
+    );
+    assert_eq!(
+        command_of(&channel).unwrap(),
+        ["parachute-channel", "daemon"]
+    );
     assert_eq!(command_of(&other).unwrap_err().code, Code::NoStartCommand);
 
-    it.write("dir/.parachute/module.json", "\u{feff}{\"startCmd\": [\"a\", \"\"], \"displayName\": 7}");
+    it.write(
+        "dir/.parachute/module.json",
+        "\u{feff}{\"startCmd\": [\"a\", \"\"], \"displayName\": 7}",
+    );
     assert_eq!(command_of(&channel).unwrap(), ["a", ""]);
     assert_eq!(command_of(&other).unwrap(), ["a", ""]);
 
     it.write("other/.parachute/module.json", r#"{"startCmd": ["b"]}"#);
     assert_eq!(command_of(&other).unwrap(), ["b"]);
 
-    for bad in [r#"{"startCmd": []}"#, r#"{"startCmd": [""]}"#, r#"{"startCmd": "x"}"#,
-        r#"{"startCmd": ["a", 1]}"#, r#"{"startCmd": ["a\u0000"]}"#, "[]", ""] {
+    for bad in [
+        r#"{"startCmd": []}"#,
+        r#"{"startCmd": [""]}"#,
+        r#"{"startCmd": "x"}"#,
+        r#"{"startCmd": ["a", 1]}"#,
+        r#"{"startCmd": ["a\u0000"]}"#,
+        "[]",
+        "",
+    ] {
         it.write("other/.parachute/module.json", bad);
         let error = manifest::read(&it.home, &other).unwrap_err();
         assert_eq!(error.code, Code::ManifestBroken, "{bad}");
@@ -288,11 +381,22 @@ fn preflight_tells_missing_not_executable_and_gone_apart() {
 
     for name in ["nowhere-to-be-found", "./nowhere", "bun"] {
         let error = preflight(&argv(&base, &[name])).unwrap_err();
-        assert_eq!(error.error_type, StartErrorType::MissingDependency, "{name}");
+        assert_eq!(
+            error.error_type,
+            StartErrorType::MissingDependency,
+            "{name}"
+        );
         assert_eq!(error.binary.as_deref(), Some(name));
         assert!(error.install.is_some() && error.sysadmin_hint.is_some());
         let json = serde_json::to_value(&error).unwrap();
-        for field in ["binary", "why", "docs_url", "install", "sysadmin_hint", "at"] {
+        for field in [
+            "binary",
+            "why",
+            "docs_url",
+            "install",
+            "sysadmin_hint",
+            "at",
+        ] {
             assert!(json.get(field).is_some(), "{field}");
         }
     }
@@ -302,12 +406,23 @@ fn preflight_tells_missing_not_executable_and_gone_apart() {
         assert_eq!(error.error_type, StartErrorType::SpawnFailed);
     }
 
-    let gone = Launch { cwd: Some(it.home.at("gone")), ..argv(&base, &["good"]) };
+    let gone = Launch {
+        cwd: Some(it.home.at("gone")),
+        ..argv(&base, &["good"])
+    };
     let error = preflight(&gone).unwrap_err();
     assert_eq!(error.error_type, StartErrorType::SpawnFailed);
     assert!(error.error_description.contains("is gone"));
-    let file = Launch { cwd: Some(good), ..argv(&base, &["good"]) };
-    assert!(preflight(&file).unwrap_err().error_description.contains("not a directory"));
+    let file = Launch {
+        cwd: Some(good),
+        ..argv(&base, &["good"])
+    };
+    assert!(
+        preflight(&file)
+            .unwrap_err()
+            .error_description
+            .contains("not a directory")
+    );
 }
 
 proptest! {
