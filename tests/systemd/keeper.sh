@@ -6,17 +6,20 @@
 # and answers `up PID` or `failed REASON` on stdout. End of input, which is also what the death of the
 # creator looks like, ends the box.
 #   $1  the binary to show in the box as /usr/local/bin/parachute
+#   $2  the test binary, shown as /usr/local/bin/it
 set -u
-binary=$1
 cgroups=/mnt/cgroup disk=/mnt/disk root=/mnt/root
 outer= pid=
 
 mount --make-rprivate /
-exec 9<"$binary"
+# Held open: the tmpfs might hide them.
+exec 8<"$1" 9<"$2"
 mount -t tmpfs -o mode=755 tmpfs /mnt || { echo "failed tmpfs"; exit 1; }
 mkdir -p $cgroups $root $disk/upper $disk/work
-touch /mnt/parachute && mount --bind "/proc/self/fd/9" /mnt/parachute
-exec 9<&-
+touch /mnt/parachute /mnt/it
+mount --bind /proc/self/fd/8 /mnt/parachute
+mount --bind /proc/self/fd/9 /mnt/it
+exec 8<&- 9<&-
 mount -t cgroup2 cgroup2 $cgroups || { echo "failed cgroup2"; exit 1; }
 
 # Each box has a cgroup of its own: two systemds in one would kill each other's processes.
@@ -56,10 +59,12 @@ if [ ! -e "$root/etc/parachute-box" ]; then
     ln -sf /dev/null "$etc/$unit"
   done
   rm -rf "$root/var/lib/systemd/linger" "$root/var/log/journal"
-  rm -f "$root/usr/local/bin/parachute"
-  touch "$root/etc/parachute-box" "$root/usr/local/bin/parachute"
+  mkdir "$root/var/log/journal"
+  rm -f "$root"/usr/local/bin/{parachute,it}
+  touch "$root/etc/parachute-box" "$root"/usr/local/bin/{parachute,it}
 fi
 mount --bind /mnt/parachute "$root/usr/local/bin/parachute"
+mount --bind /mnt/it "$root/usr/local/bin/it"
 exec chroot "$root" env -i container=parachute-box \
   /lib/systemd/systemd --system --log-target=journal --unit=multi-user.target
 '

@@ -2,6 +2,15 @@
 //! overlay of this machine's root, in about half a second. Boxes run in parallel, share nothing and
 //! leave nothing behind: they end with their value, and with this process however it ends. Needs
 //! root, util-linux, iproute2, systemd and dbus; where it cannot run, tests say so and pass.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
+
+mod driver;
+mod manager;
 
 use std::{
     ffi::OsStr,
@@ -78,6 +87,7 @@ impl Box {
         let mut keeper = Command::new("unshare")
             .args(["--mount", "bash", "-c", KEEPER, "keeper"])
             .arg(env!("CARGO_BIN_EXE_parachute"))
+            .arg(std::env::current_exe().unwrap())
             .env_clear()
             .env("PATH", PATH)
             .stdin(Stdio::piped())

@@ -47,15 +47,18 @@ impl Fault {
         }
     }
 
-    /// A refusal for want of rights, with and without polkit on the box.
+    /// A refusal for want of rights, with and without polkit on the box. A polkit that cannot be
+    /// started answers with systemd's error about its own unit.
     pub(super) fn is_denied(&self) -> bool {
-        [
-            "org.freedesktop.DBus.Error.AccessDenied",
-            "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
-            "org.freedesktop.DBus.Error.AuthFailed",
-        ]
-        .iter()
-        .any(|name| self.is(name))
+        let polkit = matches!(self, Fault::Refused { said, .. } if said.contains("polkit.service"));
+        polkit
+            || [
+                "org.freedesktop.DBus.Error.AccessDenied",
+                "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
+                "org.freedesktop.DBus.Error.AuthFailed",
+            ]
+            .iter()
+            .any(|name| self.is(name))
     }
 }
 

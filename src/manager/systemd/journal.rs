@@ -71,14 +71,18 @@ impl Systemd {
             .collect();
         let hidden = said.contains("not seeing messages") || said.contains("permission");
         if lines.is_empty() && hidden {
-            return Err(Error::new(
+            let error = Error::new(
                 Code::NoPermission,
                 format!("the journal of {UNIT} is closed to you"),
-            )
-            .hint(format!(
-                "`sudo {}`, or join the group `systemd-journal`",
-                self.caller.command
-            )));
+            );
+            return Err(match self.scope {
+                Scope::System => error.hint(format!("`sudo {}`", self.caller.command)),
+                // Without a persistent journal, users have none of their own.
+                Scope::User => error.hint(
+                    "join the group `systemd-journal`, or give users journals of their own: \
+                     `sudo mkdir /var/log/journal && sudo systemctl restart systemd-journald`",
+                ),
+            });
         }
         if !output.status.success() && lines.is_empty() && !said.trim().is_empty() {
             return Err(Error::new(Code::Io, format!("journalctl: {}", said.trim())));

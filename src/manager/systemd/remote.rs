@@ -12,7 +12,7 @@ use std::{path::Path, process::Stdio, time::Duration};
 /// Longer than the look itself may take.
 const LOOK: Duration = Duration::from_secs(8);
 /// The verb, not for people, under which this program looks for another.
-pub const VERB: &str = "__unit-look";
+pub(super) const VERB: &str = "__unit-look";
 
 /// What `parachute __unit-look` prints: `null`, or the user's unit; or `{"code","message","hint"}`.
 pub async fn look_as_json(caller: &Caller) -> String {
