@@ -2,3 +2,5 @@
 
 mod client;
 mod fakes;
+#[cfg(target_os = "linux")]
+mod systemd;
