@@ -1,6 +1,8 @@
 //! What keeps the hub alive: one trait, one file a manager. A manager starts, stops, restarts and
 //! looks; it never signals the hub behind its manager's back and knows nothing of modules.
 
+pub mod launchd;
+
 use crate::{api::Time, error::Result, home::Home};
 use async_trait::async_trait;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};

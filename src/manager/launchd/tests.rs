@@ -1,0 +1,1 @@
+//! Parsers and rendering, against fixtures and against chance.
