@@ -23,7 +23,7 @@ const RAW_LIMIT: usize = 2000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Record {
     /// By `launchctl print`.
-    Printed(Printed),
+    Printed(Box<Printed>),
     /// By `launchctl list`.
     Listed(Listed),
 }
@@ -58,7 +58,7 @@ impl Record {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     /// It is loaded there.
-    Job(Box<Record>),
+    Job(Record),
     /// It is not.
     NotLoaded,
     /// There is no such domain for us.
@@ -87,14 +87,14 @@ impl Launchd {
             Some(Fault::NoDomain | Fault::WrongDomain) => return Ok(Seen::NoDomain),
             None if answer.cut => "`launchctl print` does not end".to_owned(),
             None => match print::parse(&answer.out).filter(|job| job.label == LABEL) {
-                Some(job) => return Ok(Seen::Job(Box::new(Record::Printed(job)))),
+                Some(job) => return Ok(Seen::Job(Record::Printed(Box::new(job)))),
                 None if answer.out.trim().is_empty() => "`launchctl print` says nothing".to_owned(),
                 None => answer.out.chars().take(RAW_LIMIT).collect(),
             },
             Some(_) => format!("`launchctl print` says {}", answer.said()),
         };
         Ok(match self.ask_list(until).await? {
-            Some(job) => Seen::Job(Box::new(Record::Listed(job))),
+            Some(job) => Seen::Job(Record::Listed(job)),
             None => Seen::Odd(odd),
         })
     }
@@ -124,7 +124,7 @@ impl Launchd {
             match self.ask(domain, until).await? {
                 Seen::NoDomain => continue,
                 Seen::NotLoaded => {}
-                Seen::Job(record) => found.jobs.push((domain, *record)),
+                Seen::Job(record) => found.jobs.push((domain, record)),
                 Seen::Odd(said) => found.odd = found.odd.or(Some((domain, said))),
             }
             found.there.push(domain);

@@ -138,17 +138,17 @@ pub fn render(unit: &Unit, scope: Scope, old: Option<&Dictionary>) -> Result<Vec
 }
 
 fn merge(mut old: Dictionary, ours: Dictionary, scope: Scope, user: bool) -> Dictionary {
-    old.remove("Program");
-    if scope == Scope::System {
-        old.remove("LimitLoadToSessionType");
-    }
-    if !user {
-        old.remove("UserName");
-    }
+    // Its `remove` would change the order of what stays.
+    old.retain(|key, _| match key.as_str() {
+        "Program" => false,
+        "LimitLoadToSessionType" => scope == Scope::User,
+        "UserName" => user,
+        _ => true,
+    });
     for (key, value) in ours {
         match (key.as_str(), old.get_mut(&key), value) {
             ("EnvironmentVariables", Some(Value::Dictionary(have)), Value::Dictionary(vars)) => {
-                have.remove("PARACHUTE_HUB_ORIGIN");
+                have.retain(|name, _| name != "PARACHUTE_HUB_ORIGIN");
                 for (name, value) in vars {
                     have.insert(name, value);
                 }

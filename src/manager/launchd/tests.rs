@@ -1,1 +1,0 @@
-//! Parsers and rendering, against fixtures and against chance.
