@@ -21,7 +21,8 @@ use crate::{
     cli::Verb,
     context::Context,
     error::{Code, Error, Exit, Result},
-    lifecycle::{self, Lifecycle, Site},
+    lifecycle::{self, Site},
+    manager::Scope,
     os::identity,
     output::Output,
 };
@@ -42,20 +43,20 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
         Verb::TestModule(args) => return testmodule::run(args, cx).await,
         _ => {}
     }
-    let site = lifecycle::detect(cx).await?;
+    let mut site = lifecycle::detect(cx).await?;
     for note in &site.notes {
         cx.tell.say(note);
     }
-    if let Some(exit) = as_owner(cx, &site)? {
+    if let Some(exit) = as_owner(verb, cx, &site)? {
         return Ok(exit);
     }
     match verb {
         Verb::Status(args) => status::run(args, &site, out).await,
-        Verb::Start(args) => start::run(args, &site, out).await,
+        Verb::Start(args) => start::run(args, &mut site, out).await,
         Verb::Stop(args) => stop::run(args, &site, out).await,
-        Verb::Restart(args) => restart::run(args, &site, out).await,
+        Verb::Restart(args) => restart::run(args, &mut site, out).await,
         Verb::Logs(args) => logs::run(args, &site, out).await,
-        Verb::Add(args) => add::run(args, &site, out).await,
+        Verb::Add(args) => add::run(args, &mut site, out).await,
         Verb::Remove(args) => remove::run(args, &site, out).await,
         Verb::IsActive(args) => is_active::run(args, &site, out).await,
         Verb::IsInstalled(args) => is_installed::run(args, &site, out).await,
@@ -67,9 +68,12 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
 
 /// Root acts on somebody else's home as its owner: in a child that has dropped its privileges, so
 /// that a link planted in that home leads nowhere (contract, section 1).
-fn as_owner(cx: &Context, site: &Site) -> Result<Option<Exit>> {
-    let Lifecycle::Detached(_) = &site.way;
-    if cx.uid != 0 || site.owner == 0 {
+///
+/// A unit of the machine is root's to drive, and reading the home follows no link out of it; what
+/// writes into the home is the owner's even there.
+fn as_owner(verb: &Verb, cx: &Context, site: &Site) -> Result<Option<Exit>> {
+    let writes = matches!(verb, Verb::Add(_) | Verb::Remove(_));
+    if cx.uid != 0 || site.owner == 0 || (site.unit == Some(Scope::System) && !writes) {
         return Ok(None);
     }
     let user = identity::user(site.owner).ok_or_else(|| {
