@@ -10,6 +10,7 @@ pub mod pidfile;
 pub mod port;
 pub mod process;
 pub mod spawn;
+pub mod watch;
 
 #[cfg(test)]
 mod kid;
