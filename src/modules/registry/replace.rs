@@ -137,12 +137,21 @@ fn write_error(path: &Path, error: &io::Error) -> Error {
         io::ErrorKind::PermissionDenied => Code::NoPermission,
         _ => Code::Io,
     };
-    Error::new(
+    let failed = Error::new(
         code,
         format!(
             "cannot write {}: {}; it is as it was",
             path.display(),
             reason(error)
         ),
-    )
+    );
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            failed.hint("`df -h` shows the room left")
+        }
+        io::ErrorKind::PermissionDenied => {
+            failed.hint("run this as the user whom that file and its folder belong to")
+        }
+        _ => failed,
+    }
 }
