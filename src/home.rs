@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// A box's folder, `~/.parachute` unless told otherwise. Always absolute.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Home(PathBuf);
 
 impl Home {
@@ -56,6 +56,16 @@ pub mod rel {
     /// A detached module's pidfile.
     pub fn pidfile(short: &str) -> PathBuf {
         [short, "run", &format!("{short}.pid")].iter().collect()
+    }
+
+    /// The lock that operations on a detached module take turns by.
+    pub fn turn(short: &str) -> PathBuf {
+        [short, "run", &format!("{short}.lock")].iter().collect()
+    }
+
+    /// There when a detached module was stopped on request; it is not failing then.
+    pub fn stopped(short: &str) -> PathBuf {
+        [short, "run", &format!("{short}.stopped")].iter().collect()
     }
 
     /// A module's log.

@@ -4,3 +4,5 @@
 
 mod client;
 mod fakes;
+#[cfg(target_os = "linux")]
+mod systemd;
