@@ -17,6 +17,8 @@ pub(super) fn listeners() -> io::Result<Vec<Listener>> {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         other => other?,
     }
+    // A table that changes while it is read may give an entry twice.
+    all.dedup_by_key(|listener| listener.id);
     Ok(all)
 }
 
