@@ -8,3 +8,4 @@ pub mod pidfile;
 pub mod port;
 pub mod process;
 pub mod spawn;
+pub mod subreaper;
