@@ -83,6 +83,8 @@ codes! {
     TimedOut = "timed_out" => TimedOut,
     /// `services.json` cannot be read as a registry.
     RegistryBroken = "registry_broken" => Failed,
+    /// A `module.json` cannot be read as a manifest.
+    ManifestBroken = "manifest_broken" => Failed,
     /// The home is not a directory that can be worked in.
     HomeUnusable = "home_unusable" => Failed,
     /// Another row, or another process, has the port.

@@ -9,3 +9,6 @@ pub mod port;
 pub mod process;
 pub mod spawn;
 pub mod subreaper;
+
+#[cfg(test)]
+mod kid;

@@ -1,7 +1,23 @@
 //! Who listens on a TCP port. One read of the kernel's tables answers for many ports.
 
 use super::process::Process;
-use std::{io, net::IpAddr};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+use linux as platform;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "macos")]
+use macos as platform;
+#[cfg(test)]
+mod tests;
 
 /// A listening TCP socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +32,18 @@ pub struct Listener {
     pub id: u64,
 }
 
+impl Listener {
+    /// Would a connection to 127.0.0.1 arrive here? `::` counts: whether such a socket takes IPv4
+    /// too cannot be seen in the tables, and most do.
+    pub fn reachable(&self) -> bool {
+        let v4 = |a: Ipv4Addr| a == Ipv4Addr::LOCALHOST || a.is_unspecified();
+        match self.address {
+            IpAddr::V4(a) => v4(a),
+            IpAddr::V6(a) => a.is_unspecified() || a.to_ipv4_mapped().is_some_and(v4),
+        }
+    }
+}
+
 /// All listening TCP sockets of this network namespace at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Listeners {
@@ -26,12 +54,29 @@ pub struct Listeners {
 impl Listeners {
     /// Reads the kernel's tables, IPv4 and IPv6.
     pub fn read() -> io::Result<Self> {
-        todo!()
+        platform::listeners().map(|all| Self { all })
+    }
+
+    /// Tables at most `age` old, shared by all who ask for them at about the same time.
+    pub fn recent(age: Duration) -> io::Result<Arc<Self>> {
+        static LAST: Mutex<Option<(Instant, Arc<Listeners>)>> = Mutex::new(None);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((read, listeners)) = &*last
+            && read.elapsed() < age
+        {
+            return Ok(Arc::clone(listeners));
+        }
+        let begun = Instant::now();
+        let listeners = Arc::new(Self::read()?);
+        *last = Some((begun, Arc::clone(&listeners)));
+        Ok(listeners)
     }
 
     /// Those on a port that a client of 127.0.0.1 can reach.
     pub fn on(&self, port: u16) -> impl Iterator<Item = &Listener> {
-        self.all.iter().filter(move |l| l.port == port)
+        self.all
+            .iter()
+            .filter(move |l| l.port == port && l.reachable())
     }
 }
 
@@ -52,9 +97,17 @@ pub enum Holder {
     },
 }
 
-/// Who holds the listening socket on a port.
+/// Who holds the listening socket on a port. Looks into every process it may look into: some
+/// milliseconds.
 pub fn holder(port: u16, listeners: &Listeners) -> Holder {
-    todo!("{port} {listeners:?}")
+    let on: Vec<&Listener> = listeners.on(port).collect();
+    let Some(first) = on.first() else {
+        return Holder::Nobody;
+    };
+    match platform::holder(&on) {
+        Some(pid) => Holder::Process { pid },
+        None => Holder::Hidden { uid: first.uid },
+    }
 }
 
 /// How a set of processes stands to a port.
@@ -70,7 +123,85 @@ pub enum Holding {
     Unknown,
 }
 
-/// Does one of `members` listen on `port`? Looks only into the members.
+/// Does one of `members` listen on `port`? Looks only into the members, and when it is none of
+/// them, whether somebody else can be named: `Theirs` is known, never guessed.
 pub fn held(port: u16, members: &[Process], listeners: &Listeners) -> Holding {
-    todo!("{port} {members:?} {listeners:?}")
+    match among(port, members, listeners) {
+        Among::Nobody => Holding::Nobody,
+        Among::Member => Holding::Ours,
+        Among::Unreadable => Holding::Unknown,
+        Among::NoMember => match holder(port, listeners) {
+            Holder::Process { pid } if members.iter().any(|m| m.pid == pid) => Holding::Ours,
+            Holder::Process { .. } => Holding::Theirs,
+            Holder::Hidden { .. } => Holding::Unknown,
+            Holder::Nobody => Holding::Nobody,
+        },
+    }
+}
+
+enum Among {
+    Nobody,
+    Member,
+    NoMember,
+    Unreadable,
+}
+
+fn among(port: u16, members: &[Process], listeners: &Listeners) -> Among {
+    let on: Vec<&Listener> = listeners.on(port).collect();
+    if on.is_empty() {
+        return Among::Nobody;
+    }
+    let mut unreadable = false;
+    for member in members {
+        match platform::holds(member.pid, &on) {
+            Some(true) => return Among::Member,
+            Some(false) => {}
+            // One that ended meanwhile holds nothing.
+            None => {
+                unreadable |= matches!(super::process::look(member.pid), Ok(Some(p)) if p.alive())
+            }
+        }
+    }
+    if unreadable {
+        Among::Unreadable
+    } else {
+        Among::NoMember
+    }
+}
+
+/// Waits until a member listens on `port`: `Ours` at once when one does, `Unknown` at once when it
+/// cannot be looked up, else how it stands at the deadline. There is no event for it, so the
+/// tables are read every 2 ms, after a while every 8 ms, once for all who wait. `members` is asked
+/// only while somebody listens on the port.
+pub async fn until_held(
+    port: u16,
+    mut members: impl FnMut() -> Vec<Process>,
+    deadline: Instant,
+) -> Holding {
+    let mut pause = Duration::from_millis(2);
+    let mut strangers: Option<Vec<u64>> = None;
+    loop {
+        let mut now = Holding::Nobody;
+        if let Ok(listeners) = Listeners::recent(Duration::from_millis(2)) {
+            let ids: Vec<u64> = listeners.on(port).map(|l| l.id).collect();
+            if !ids.is_empty() {
+                let members = members();
+                now = match &strangers {
+                    // Known to be a stranger's: the costly question is asked once a socket.
+                    Some(known) if *known == ids => match among(port, &members, &listeners) {
+                        Among::Member => Holding::Ours,
+                        _ => Holding::Theirs,
+                    },
+                    _ => held(port, &members, &listeners),
+                };
+                strangers = (now == Holding::Theirs).then_some(ids);
+            }
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if matches!(now, Holding::Ours | Holding::Unknown) || left.is_zero() {
+            return now;
+        }
+        tokio::time::sleep(pause.min(left)).await;
+        pause = (pause + Duration::from_micros(250)).min(Duration::from_millis(8));
+    }
 }

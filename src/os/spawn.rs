@@ -1,11 +1,21 @@
 //! Making processes: own session and group, standard streams, limits as found, a parent-death
 //! signal where there is one. The one place with unsafe code (what runs between fork and exec).
 
+#![allow(unsafe_code)]
+
+use super::identity::User;
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow};
+use rustix::{
+    fs::{Access, AtFlags, CWD},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
 use std::{
-    ffi::OsString,
+    ffi::{CStr, OsStr, OsString},
     io,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::ffi::OsStrExt, unix::process::CommandExt},
     path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
 };
 
 /// What to run.
@@ -37,17 +47,144 @@ pub enum Output {
 
 /// Spawns in a session and group of its own, soft file limit as it was when we started. With
 /// `dies_with_parent`, on Linux, the kernel kills it when the *thread* that called this ends.
-pub fn spawn(
-    plan: &Plan,
-    output: Output,
-    dies_with_parent: bool,
-) -> io::Result<std::process::Child> {
-    todo!("{plan:?} {output:?} {dies_with_parent}")
+pub fn spawn(plan: &Plan, output: Output, dies_with_parent: bool) -> io::Result<Child> {
+    let (out, err) = match output {
+        Output::Both(both) => (both.try_clone()?, both),
+        Output::Apart { out, err } => (out, err),
+    };
+    let mut command = Command::new(&plan.program);
+    if let Some((zeroth, rest)) = plan.argv.split_first() {
+        command.arg0(zeroth).args(rest);
+    }
+    if let Some(cwd) = &plan.cwd {
+        command.current_dir(cwd);
+    }
+    command
+        .env_clear()
+        .envs(plan.env.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err);
+    let parent = std::process::id();
+    let files = FILES.get().copied();
+    // SAFETY: between fork and exec only system calls are made; nothing allocates or locks.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::setsid()?;
+            clean_signals()?;
+            if let Some(files) = files {
+                setrlimit(Resource::Nofile, files)?;
+            }
+            if dies_with_parent {
+                die_with(parent)?;
+            }
+            Ok(())
+        });
+    }
+    command.spawn()
 }
+
+/// Makes a command drop what we are and become `user` before it runs; it keeps our session,
+/// terminal and standard streams. `groups` are the user's (getgrouplist(3), asked before the fork).
+pub(super) fn become_user(command: &mut Command, user: &User, groups: Vec<u32>) {
+    let (uid, gid) = (user.uid, user.gid);
+    // SAFETY: between fork and exec only system calls are made; the list was made before.
+    unsafe {
+        command.pre_exec(move || drop_to(uid, gid, &groups));
+    }
+}
+
+/// The groups of a user, the primary one included (getgrouplist(3)).
+#[cfg(target_os = "linux")]
+pub(super) fn groups_of(name: &CStr, gid: u32) -> io::Result<Vec<u32>> {
+    let groups = nix::unistd::getgrouplist(name, gid.into())?;
+    Ok(groups.iter().map(|group| group.as_raw()).collect())
+}
+
+/// The primary group alone: macOS asks its directory for the others when it needs them.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn groups_of(_name: &CStr, gid: u32) -> io::Result<Vec<u32>> {
+    Ok(vec![gid])
+}
+
+#[cfg(target_os = "linux")]
+fn drop_to(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
+    use rustix::thread::{Gid, Uid};
+    // The child has one thread: what holds for the thread holds for it. Gid is a plain u32 within.
+    let mut list = [Gid::ROOT; 256];
+    let count = groups.len().min(list.len());
+    for (place, group) in list.iter_mut().zip(groups) {
+        *place = Gid::from_raw(*group);
+    }
+    rustix::thread::set_thread_groups(list.get(..count).unwrap_or_default())?;
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn drop_to(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
+    let check = |result: i32| match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    };
+    // macOS takes at most 16 (NGROUPS_MAX).
+    let count = i32::try_from(groups.len().min(16)).unwrap_or(0);
+    // SAFETY: the pointer and count are those of one live slice; the others take numbers.
+    unsafe {
+        check(libc::setgroups(count, groups.as_ptr()))?;
+        check(libc::setgid(gid))?;
+        check(libc::setuid(uid))
+    }
+}
+
+/// Handlers are gone with exec, but what is ignored or blocked is inherited (`nohup`, our own
+/// SIGPIPE): a child starts as from a fresh login.
+fn clean_signals() -> io::Result<()> {
+    for signal in nix::sys::signal::Signal::iterator() {
+        // SAFETY: sets a default, installs no handler. SIGKILL and SIGSTOP refuse, and need nothing.
+        let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
+    }
+    nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn die_with(parent: u32) -> io::Result<()> {
+    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // The parent may have ended before the request was made.
+    let now = getppid().map(|pid| pid.as_raw_pid().unsigned_abs());
+    if now == Some(parent) {
+        Ok(())
+    } else {
+        Err(rustix::io::Errno::SRCH.into())
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn die_with(_parent: u32) -> io::Result<()> {
+    Ok(())
+}
+
+/// The limit on open files as we found it.
+static FILES: OnceLock<Rlimit> = OnceLock::new();
 
 /// Raises our own soft file limit to the hard one; children of [`spawn`] get the old one.
 pub fn raise_file_limit() {
-    todo!()
+    let found = *FILES.get_or_init(|| getrlimit(Resource::Nofile));
+    let raise = |to: Option<u64>| {
+        let wanted = Rlimit {
+            current: to,
+            maximum: found.maximum,
+        };
+        setrlimit(Resource::Nofile, wanted).is_ok()
+    };
+    // macOS says "unlimited" and refuses more than kern.maxfilesperproc; 10240 is its OPEN_MAX.
+    if !raise(found.maximum) && found.current.is_some_and(|now| now < 10240) {
+        raise(Some(10240));
+    }
 }
 
 /// The executable that a program name means: with a `/` relative to `cwd`, else looked up in
@@ -62,7 +199,41 @@ pub enum Found {
     Missing,
 }
 
-/// Looks a program up as execvp(3) would.
-pub fn find(program: &str, cwd: Option<&Path>, path: &std::ffi::OsStr) -> Found {
-    todo!("{program} {cwd:?} {path:?}")
+/// Looks a program up as execvp(3) would: the first that may be executed wins, one that may not
+/// is told of only when there is no other. An empty entry of PATH means `cwd`.
+pub fn find(program: &str, cwd: Option<&Path>, path: &OsStr) -> Found {
+    let base = cwd
+        .map(Path::to_path_buf)
+        .or_else(|| std::env::current_dir().ok())
+        .unwrap_or_default();
+    if program.is_empty() {
+        return Found::Missing;
+    }
+    if program.contains('/') {
+        return at(base.join(program));
+    }
+    let mut refused = None;
+    for folder in path.as_bytes().split(|byte| *byte == b':') {
+        match at(base.join(OsStr::from_bytes(folder)).join(program)) {
+            Found::Executable(file) => return Found::Executable(file),
+            Found::NotExecutable(file) => refused = refused.or(Some(file)),
+            Found::Missing => {}
+        }
+    }
+    refused.map_or(Found::Missing, Found::NotExecutable)
 }
+
+fn at(file: PathBuf) -> Found {
+    match std::fs::metadata(&file) {
+        Ok(meta) if meta.is_file() => {}
+        _ => return Found::Missing,
+    }
+    match rustix::fs::accessat(CWD, &file, Access::EXEC_OK, AtFlags::EACCESS) {
+        Ok(()) => Found::Executable(file),
+        Err(_) => Found::NotExecutable(file),
+    }
+}
+
+#[cfg(test)]
+#[path = "spawn_tests.rs"]
+mod tests;
