@@ -54,6 +54,12 @@ pub fn rotate_if_due(home: &Home, path: &Path) -> Result<bool> {
 /// The last `count` lines, oldest first, over rotated files too, without their newlines; bytes that
 /// are no UTF-8 are replaced. Reads from the end, never the whole file. No file: none.
 pub fn tail(home: &Home, path: &Path, count: usize) -> Result<Vec<String>> {
+    tail_until(home, path, count, u64::MAX)
+}
+
+/// As [`tail`], of what stood in the newest file's first `end` bytes and in the rotated ones.
+pub fn tail_until(home: &Home, path: &Path, count: usize, end: u64) -> Result<Vec<String>> {
+    let mut end = end;
     let mut lines = VecDeque::new();
     let all = std::iter::once(path.to_owned()).chain((1..=KEEP).map(|n| rotated(path, n)));
     for path in all {
@@ -61,16 +67,17 @@ pub fn tail(home: &Home, path: &Path, count: usize) -> Result<Vec<String>> {
             break;
         }
         if let Some(file) = files::open(home, &path)? {
-            tail_of(&file, count, &mut lines)
+            tail_of(&file, end, count, &mut lines)
                 .map_err(|error| Error::io("read", &home.at(&path), &error))?;
         }
+        end = u64::MAX;
     }
     Ok(lines.into())
 }
 
 /// Puts the last lines of one file in front of `lines` until there are `count`.
-fn tail_of(file: &File, count: usize, lines: &mut VecDeque<String>) -> io::Result<()> {
-    let mut end = file.metadata()?.len();
+fn tail_of(file: &File, end: u64, count: usize, lines: &mut VecDeque<String>) -> io::Result<()> {
+    let mut end = file.metadata()?.len().min(end);
     // What has been read of the line that is being read, its bytes in the file's order.
     let mut line: Vec<u8> = Vec::new();
     let mut chunk = [0; LONGEST_LINE];

@@ -9,6 +9,7 @@ pub mod port;
 pub mod process;
 pub mod spawn;
 pub mod subreaper;
+pub mod watch;
 
 #[cfg(test)]
 mod kid;
