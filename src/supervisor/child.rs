@@ -40,17 +40,17 @@ const LEFTOVERS: Duration = Duration::from_millis(400);
 pub(super) struct Child {
     shared: Arc<Shared>,
     /// Its leader, as a pidfile would have it.
-    pub record: Record,
+    pub(super) record: Record,
     /// What it was made from.
-    pub row: Row,
+    pub(super) row: Row,
     /// When it was spawned.
-    pub born: Instant,
+    pub(super) born: Instant,
     /// The same, for people.
-    pub since: Time,
+    pub(super) since: Time,
     /// The leader's exit.
-    pub exit: watch::Receiver<Option<Exit>>,
+    pub(super) exit: watch::Receiver<Option<Exit>>,
     /// Its own word that it is ready.
-    pub word: Option<watch::Receiver<bool>>,
+    pub(super) word: Option<watch::Receiver<bool>>,
     drained: watch::Receiver<bool>,
     _socket: Option<super::notify::Socket>,
 }
@@ -64,7 +64,7 @@ impl Drop for Child {
 impl Child {
     /// Spawns what was prepared. Nothing is awaited between the spawn and the expectation of its
     /// exit.
-    pub fn spawn(
+    pub(super) fn spawn(
         shared: &Arc<Shared>,
         prepared: Prepared,
         sink: Arc<Sink>,
@@ -110,7 +110,7 @@ impl Child {
 
     /// Signals the whole group at once, while its leader still keeps the group's number from being
     /// anybody else's: a child that has not been waited for.
-    pub fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         if self.exit.borrow().is_none()
             && let Some(pid) = i32::try_from(self.record.pid).ok().and_then(Pid::from_raw)
         {
@@ -119,9 +119,9 @@ impl Child {
     }
 
     /// Members that live, proven at a moment after this call.
-    pub async fn members(&self) -> Option<Group> {
+    pub(super) async fn members(&self) -> Option<Group> {
         let now = self.shared.snapshots.fresh().await;
-        match group::prove(&self.record, &self.shared.claim(None), &now) {
+        match group::prove(&self.record, &self.shared.claim(), &now) {
             Proof::Alive(group) => Some(group),
             _ => None,
         }
@@ -129,7 +129,7 @@ impl Child {
 
     /// Ends the group: SIGTERM, SIGKILL after the grace. Returns when it is empty and its last lines
     /// are in, or when even SIGKILL has not helped for a while.
-    pub async fn end(self: Arc<Self>) {
+    pub(super) async fn end(self: Arc<Self>) {
         let deadline = Instant::now() + GRACE;
         self.signal(Signal::TERM);
         let mut exit = Some(self.exit.clone());
@@ -155,7 +155,7 @@ impl Child {
     /// The leader is gone: what is left of the group carries on when it is the service (it holds the
     /// port, or its leader has left it behind on purpose before it was ready); otherwise it is ended,
     /// and `None` says that the module is dead.
-    pub async fn look_after(self: Arc<Self>, was_ready: bool, exit: Exit) -> Option<Group> {
+    pub(super) async fn look_after(self: Arc<Self>, was_ready: bool, exit: Exit) -> Option<Group> {
         if let Some(group) = self.members().await {
             let holding = Listeners::read().map_or(Holding::Unknown, |listeners| {
                 port::held(self.row.port, &group.members, &listeners)
@@ -173,7 +173,7 @@ impl Child {
     }
 
     /// Returns when no member of a group without its leader lives.
-    pub async fn outlive(self: Arc<Self>, mut members: Vec<Process>) {
+    pub(super) async fn outlive(self: Arc<Self>, mut members: Vec<Process>) {
         loop {
             let _ = timeout(Duration::from_millis(250), self.shared.reaper.stray()).await;
             members.retain(|member| {

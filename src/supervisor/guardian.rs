@@ -36,12 +36,12 @@ impl Groups {
     }
 
     /// All of them at this moment.
-    pub fn all(&self) -> Vec<Record> {
+    pub(super) fn all(&self) -> Vec<Record> {
         self.map().values().cloned().collect()
     }
 
     /// Is this the spawn id of a group that lives?
-    pub fn has_spawn(&self, spawn: &str) -> bool {
+    pub(super) fn has_spawn(&self, spawn: &str) -> bool {
         self.map()
             .values()
             .any(|record| record.spawn.as_deref() == Some(spawn))
@@ -57,20 +57,20 @@ pub(super) struct Guardian {
 
 impl Guardian {
     /// Keeps a guardian running for as long as the runtime lives; `exe` is this program.
-    pub fn keep(exe: PathBuf, reaper: Arc<Reaper>, groups: Groups) -> Self {
+    pub(super) fn keep(exe: PathBuf, reaper: Arc<Reaper>, groups: Groups) -> Self {
         let (lines, told) = mpsc::unbounded_channel();
         tokio::spawn(keep(exe, reaper, groups.clone(), told));
         Self { groups, lines }
     }
 
     /// Tells of a group that lives from now on.
-    pub fn add(&self, record: &Record) {
+    pub(super) fn add(&self, record: &Record) {
         self.groups.map().insert(record.pid, record.clone());
         let _ = self.lines.send(added(record));
     }
 
     /// Tells that a group is empty.
-    pub fn remove(&self, record: &Record) {
+    pub(super) fn remove(&self, record: &Record) {
         self.groups.map().remove(&record.pid);
         let _ = self.lines.send(format!("- {}\n", record.pid));
     }
@@ -159,7 +159,7 @@ pub fn guard(input: impl BufRead) {
     }
     let claim = Claim {
         owner: identity::euid(),
-        argv: None,
+        ..Claim::default()
     };
     // A group may fork while it is killed: look until it is empty, bounded.
     for round in 0..50 {

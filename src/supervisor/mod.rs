@@ -119,10 +119,11 @@ impl Shared {
         self.modules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn claim(&self, argv: Option<Vec<String>>) -> Claim {
+    /// What the owner of this home may claim without a module's own marks.
+    fn claim(&self) -> Claim {
         Claim {
             owner: self.owner,
-            argv,
+            ..Claim::default()
         }
     }
 
@@ -219,15 +220,10 @@ impl Supervisor {
         let now = self.0.snapshots.fresh().await;
         let mut seen = Vec::new();
         for process in &now.processes {
-            if process.uid != self.0.owner
-                || process.zombie
-                || process.terminal
-                || seen.contains(&process.session)
-                || prepare::is_above_us(process.pid, &now)
-            {
+            if process.terminal || seen.contains(&process.session) {
                 continue;
             }
-            if let Some(group) = prepare::carrier(&self.0, process, &now) {
+            if let Some(group) = prepare::stray(&self.0, &self.0.claim(), process, &now) {
                 seen.push(process.session);
                 tracing::warn!(pid = process.pid, command = process::command_line(process.pid),
                     "an earlier life of this hub has left it behind; it is stopped");
@@ -448,7 +444,7 @@ impl Supervisor {
             return;
         };
         for record in self.0.groups.all() {
-            if let Proof::Alive(group) = group::prove(&record, &self.0.claim(None), &now) {
+            if let Proof::Alive(group) = group::prove(&record, &self.0.claim(), &now) {
                 for member in &group.members {
                     let _ = process::signal(member, Signal::KILL);
                 }

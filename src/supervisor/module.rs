@@ -16,27 +16,27 @@ use tokio::sync::mpsc;
 /// The module's facts at one moment.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
-    pub phase: Phase,
-    pub crashes: Crashes,
-    pub pid: Option<u32>,
-    pub started_at: Option<Time>,
-    pub last_crash_at: Option<Time>,
-    pub last_exit_code: Option<i32>,
-    pub start_error: Option<StartError>,
+    pub(super) phase: Phase,
+    pub(super) crashes: Crashes,
+    pub(super) pid: Option<u32>,
+    pub(super) started_at: Option<Time>,
+    pub(super) last_crash_at: Option<Time>,
+    pub(super) last_exit_code: Option<i32>,
+    pub(super) start_error: Option<StartError>,
 }
 
 /// See the head of this file.
 #[derive(Debug)]
 pub(super) struct Module {
-    pub short: String,
-    pub log: Arc<Log>,
-    pub mailbox: mpsc::UnboundedSender<Message>,
+    pub(super) short: String,
+    pub(super) log: Arc<Log>,
+    pub(super) mailbox: mpsc::UnboundedSender<Message>,
     facts: Mutex<Facts>,
 }
 
 impl Module {
     /// A module that has not been started.
-    pub fn new(short: &str, mailbox: mpsc::UnboundedSender<Message>) -> Self {
+    pub(super) fn new(short: &str, mailbox: mpsc::UnboundedSender<Message>) -> Self {
         let log = Log::default();
         log.set_idle(true);
         Self {
@@ -56,7 +56,7 @@ impl Module {
     }
 
     /// Changes the facts; for the task alone.
-    pub fn change(&self, change: impl FnOnce(&mut Facts)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut Facts)) {
         change(&mut self.facts.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -66,13 +66,13 @@ impl Module {
     }
 
     /// Where it is in its life.
-    pub fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> Phase {
         let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
         facts.phase
     }
 
     /// `state` of the API.
-    pub fn state(&self) -> ModuleState {
+    pub(super) fn state(&self) -> ModuleState {
         let facts = self.facts();
         let status = match facts.phase {
             Phase::Stopped => ModuleStatus::Stopped,
@@ -94,7 +94,7 @@ impl Module {
     }
 
     /// The last lines of its output, oldest first, each at most 300 characters.
-    pub fn last_lines(&self, count: usize) -> Vec<String> {
+    pub(super) fn last_lines(&self, count: usize) -> Vec<String> {
         let kept = self.log.kept();
         let text = String::from_utf8_lossy(&kept);
         let mut lines: Vec<String> = text

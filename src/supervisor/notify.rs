@@ -23,7 +23,7 @@ pub(super) struct Socket {
 
 impl Socket {
     /// Opens the socket of one spawn in a folder of [`folder`].
-    pub fn open(folder: &Path, spawn: &str) -> io::Result<Self> {
+    pub(super) fn open(folder: &Path, spawn: &str) -> io::Result<Self> {
         let name: String = spawn
             .chars()
             .filter(char::is_ascii_hexdigit)
@@ -49,12 +49,12 @@ impl Socket {
     }
 
     /// What the module is told.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Turns true when the module has said so.
-    pub fn ready(&self) -> watch::Receiver<bool> {
+    pub(super) fn ready(&self) -> watch::Receiver<bool> {
         self.ready.clone()
     }
 }

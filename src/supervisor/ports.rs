@@ -32,7 +32,7 @@ fn pace(waited: Duration) -> Duration {
 
 impl Ports {
     /// Begins to watch; ends with the runtime.
-    pub fn begin() -> Arc<Self> {
+    pub(super) fn begin() -> Arc<Self> {
         let ports = Arc::new(Self::default());
         let watching = ports.clone();
         tokio::spawn(async move { watching.watch().await });
@@ -45,7 +45,7 @@ impl Ports {
 
     /// Returns when somebody listens on the port, with the table in which that was seen. `since`
     /// is when the whole wait began.
-    pub async fn bound(&self, port: u16, since: Instant) -> Arc<Listeners> {
+    pub(super) async fn bound(&self, port: u16, since: Instant) -> Arc<Listeners> {
         loop {
             let (sender, receiver) = oneshot::channel();
             self.waiting()

@@ -7,25 +7,25 @@ use crate::{
     home::rel,
     modules::{launch, registry::Row},
     os::{
-        group::{self, Group, Proof},
-        pidfile::{self, Record},
+        group::{self, Claim, Group, Proof},
+        pidfile,
         port::{self, Holder, Listeners},
         process::{self, Process, Snapshot},
         spawn::Plan,
     },
 };
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 /// Ready to be spawned.
 pub(super) struct Prepared {
     /// What to run.
-    pub plan: Plan,
+    pub(super) plan: Plan,
     /// The row it was made from.
-    pub row: Row,
+    pub(super) row: Row,
     /// Its spawn id.
-    pub spawn: String,
+    pub(super) spawn: String,
     /// Its notify socket, where one could be made.
-    pub socket: Option<Socket>,
+    pub(super) socket: Option<Socket>,
 }
 
 /// Makes a module's next spawn ready.
@@ -120,67 +120,39 @@ fn orphan(
     holder: &Process,
     now: &Snapshot,
 ) -> Option<Group> {
-    let claim = shared.claim(Some(argv.to_vec()));
-    if holder.uid != claim.owner || is_above_us(holder.pid, now) {
-        return None;
-    }
-    let has = |record: &Record| match group::prove(record, &claim, now) {
-        Proof::Alive(group) if group.members.iter().any(|m| m.pid == holder.pid) => Some(group),
-        _ => None,
+    let claim = Claim {
+        argv: Some(argv.to_vec()),
+        cwd: row.install_dir.clone(),
+        ..shared.claim()
     };
-    // By the pidfile of the detached way.
-    let pidfile = pidfile::read(&shared.home, &rel::pidfile(row.short()));
-    if let Some(group) = pidfile.ok().flatten().as_ref().and_then(has) {
+    // By the pidfile of the detached way; else by what it carries, runs, or where it runs.
+    let recorded = pidfile::read(&shared.home, &rel::pidfile(row.short()));
+    if let Ok(Some(record)) = recorded
+        && let Proof::Alive(group) = group::prove(&record, &claim, now)
+        && group.members.iter().any(|member| member.pid == holder.pid)
+    {
         return Some(group);
     }
-    // By a spawn id of this home.
-    if let Some(group) = carrier(shared, holder, now) {
-        return Some(group);
-    }
-    // By its command line.
-    let bare = Record {
-        pid: holder.pid,
-        start: None,
-        boot: None,
-        spawn: None,
-    };
-    if let Some(group) = has(&bare) {
-        return Some(group);
-    }
-    // By where it runs, when whoever started it is gone.
-    let adopted = holder.parent == 1 || holder.parent == std::process::id();
-    let at_home = |dir: &Path| dir.parent().is_some() && process::cwd(holder.pid).as_deref() == Some(dir);
-    (adopted && !holder.terminal && row.install_dir.as_deref().is_some_and(at_home)).then(|| Group {
-        leader: holder.pid,
-        spawn: None,
-        members: vec![holder.clone()],
-    })
+    stray(shared, &claim, holder, now)
 }
 
-/// The group of a process that carries a spawn id of this home which no group under this hub has.
-pub(super) fn carrier(shared: &Shared, holder: &Process, now: &Snapshot) -> Option<Group> {
-    let spawn = process::env_var(holder.pid, "PARACHUTE_SPAWN_ID")?
-        .into_string()
-        .ok()?;
-    let home = process::env_var(holder.pid, "PARACHUTE_HOME")?;
-    if Path::new(&home) != shared.home.root() || shared.groups.has_spawn(&spawn) {
+/// The group of a process that is proven to be this home's and lives under no hub that we know of.
+pub(super) fn stray(
+    shared: &Shared,
+    claim: &Claim,
+    process: &Process,
+    now: &Snapshot,
+) -> Option<Group> {
+    if !group::is_ours(process, claim, shared.home.root()) || is_above_us(process.pid, now) {
         return None;
     }
-    let carries = |member: &&Process| {
-        member.session == holder.session
-            && member.uid == holder.uid
-            && !member.zombie
-            && process::env_var(member.pid, "PARACHUTE_SPAWN_ID").is_some_and(|id| *id == *spawn)
-    };
-    Some(Group {
-        leader: holder.session,
-        members: now.processes.iter().filter(carries).cloned().collect(),
-        spawn: Some(spawn),
-    })
+    let group = group::group_of(process, now);
+    let kept = |spawn: &str| shared.groups.has_spawn(spawn);
+    (!group.members.is_empty() && !group.spawn.as_deref().is_some_and(kept)).then_some(group)
 }
 
 /// Is it this process or one that it comes from?
-pub(super) fn is_above_us(pid: u32, now: &Snapshot) -> bool {
+fn is_above_us(pid: u32, now: &Snapshot) -> bool {
     let mut at = std::process::id();
     for _ in 0..64 {
         if at == pid {

@@ -34,7 +34,7 @@ impl Default for Buffer {
 /// Where one module's lines go.
 pub(super) struct Sink {
     /// The ring.
-    pub log: Arc<Log>,
+    pub(super) log: Arc<Log>,
     console: Console,
     prefix: String,
     file: Mutex<LogFile>,
@@ -42,7 +42,7 @@ pub(super) struct Sink {
 
 impl Sink {
     /// The sink of a module; its file is opened at its first line.
-    pub fn new(home: &Home, short: &str, log: Arc<Log>, console: Console) -> Self {
+    pub(super) fn new(home: &Home, short: &str, log: Arc<Log>, console: Console) -> Self {
         Self {
             log,
             console,
@@ -66,7 +66,7 @@ impl Sink {
     }
 
     /// Lets the log file go until the next line.
-    pub fn rest(&self) {
+    pub(super) fn rest(&self) {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.open = None;
     }

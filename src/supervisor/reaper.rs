@@ -18,9 +18,9 @@ use tokio::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Exit {
     /// Its exit code, 128+n for a death by signal n.
-    pub code: i32,
+    pub(super) code: i32,
     /// When we saw it.
-    pub at: Instant,
+    pub(super) at: Instant,
 }
 
 type Expected = HashMap<u32, watch::Sender<Option<Exit>>>;
@@ -34,7 +34,7 @@ pub(super) struct Reaper {
 
 impl Reaper {
     /// Begins to reap; everything that this process spawns from now on is waited for here.
-    pub fn begin() -> io::Result<Arc<Self>> {
+    pub(super) fn begin() -> io::Result<Arc<Self>> {
         let reaper = Arc::new(Self::default());
         let mut children = signal(SignalKind::child())?;
         let reaping = reaper.clone();
@@ -55,14 +55,14 @@ impl Reaper {
 
     /// The exit of a child, `None` until then. To be called before anything is awaited after the
     /// spawn, or the exit may go by.
-    pub fn expect(&self, pid: u32) -> watch::Receiver<Option<Exit>> {
+    pub(super) fn expect(&self, pid: u32) -> watch::Receiver<Option<Exit>> {
         let (sender, receiver) = watch::channel(None);
         self.expected().insert(pid, sender);
         receiver
     }
 
     /// Returns when an orphan has been reaped.
-    pub async fn stray(&self) {
+    pub(super) async fn stray(&self) {
         self.strays.notified().await;
     }
 

@@ -42,7 +42,7 @@ impl Rows {
     }
 
     /// The registry as the file has it now; read only when the file has changed.
-    pub fn now(&self, home: &Home) -> Result<Arc<Registry>> {
+    pub(super) fn now(&self, home: &Home) -> Result<Arc<Registry>> {
         let stamp = stamp(home);
         let mut known = self.known();
         if let (Some((old, registry)), Some(stamp)) = (&known.read, stamp)
@@ -59,7 +59,7 @@ impl Rows {
     }
 
     /// As [`Rows::now`]; the last good one when the file cannot be read.
-    pub fn latest(&self, home: &Home) -> Arc<Registry> {
+    pub(super) fn latest(&self, home: &Home) -> Arc<Registry> {
         self.now(home).unwrap_or_else(|_| {
             let known = self.known();
             match &known.read {
@@ -70,14 +70,14 @@ impl Rows {
     }
 
     /// Reads the registry to act upon it.
-    pub fn load(&self, home: &Home) -> Result<Arc<Registry>> {
+    pub(super) fn load(&self, home: &Home) -> Result<Arc<Registry>> {
         let registry = self.now(home)?;
         self.known().acted = registry.clone();
         Ok(registry)
     }
 
     /// What was acted upon before, and what is to be from now on.
-    pub fn reload(&self, home: &Home) -> Result<(Arc<Registry>, Arc<Registry>)> {
+    pub(super) fn reload(&self, home: &Home) -> Result<(Arc<Registry>, Arc<Registry>)> {
         let before = self.known().acted.clone();
         if stamp(home).is_none() && !before.rows.is_empty() {
             let file = home.registry();

@@ -13,7 +13,7 @@ pub(super) struct Snapshots {
 
 impl Snapshots {
     /// The process table at a moment after this call; empty when it cannot be read.
-    pub async fn fresh(&self) -> Arc<Snapshot> {
+    pub(super) async fn fresh(&self) -> Arc<Snapshot> {
         let (sender, receiver) = oneshot::channel();
         let first = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);

@@ -94,7 +94,7 @@ async fn until(deadline: Option<Instant>) {
 
 impl Task {
     /// Begins the life of a module's task; it ends when the module is removed.
-    pub fn begin(
+    pub(super) fn begin(
         shared: Arc<Shared>,
         module: Arc<Module>,
         mailbox: mpsc::UnboundedReceiver<Message>,
