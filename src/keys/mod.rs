@@ -3,12 +3,14 @@
 
 mod es256;
 mod operator;
+mod origins;
 mod ring;
 mod scopes;
 #[cfg(test)]
 mod tests;
 
 pub use operator::{Kept, ensure, rotate};
+pub use origins::Origins;
 pub use ring::{Key, Keys, Loaded, load, load_or_make, replace};
 pub use scopes::ScopeSet;
 
