@@ -130,7 +130,15 @@ fn later_layers_win() {
 
 #[test]
 fn the_origin_is_the_same_whoever_starts_it() {
-    let cases: &[(Option<&str>, Option<&str>, Option<u16>, Option<&str>, usize)] = &[
+    /// `hub/origin`, `expose-state.json`, the hub's port; the origin, how many warnings.
+    type Case = (
+        Option<&'static str>,
+        Option<&'static str>,
+        Option<u16>,
+        Option<&'static str>,
+        usize,
+    );
+    let cases: &[Case] = &[
         (None, None, None, None, 0),
         (None, None, Some(1939), Some("http://127.0.0.1:1939"), 0),
         (
@@ -239,7 +247,13 @@ fn a_units_short_path_is_extended() {
 
 #[test]
 fn dotenv_by_its_letter() {
-    let cases: &[(&[u8], &[(&str, &str)], usize)] = &[
+    /// The file; its variables, how many warnings.
+    type Case = (
+        &'static [u8],
+        &'static [(&'static str, &'static str)],
+        usize,
+    );
+    let cases: &[Case] = &[
         (b"", &[], 0),
         (b"A=1\r\nB=2\r\n", &[("A", "1"), ("B", "2")], 0),
         (b"\xef\xbb\xbfA=1", &[("A", "1")], 0),

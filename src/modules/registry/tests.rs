@@ -131,7 +131,7 @@ fn odd_places_of_the_file_are_told_apart() {
 #[test]
 fn an_unreadable_file_is_a_matter_of_permission() {
     let it = home_with(registry(&[]));
-    fs::set_permissions(it.home.registry(), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(it.home.registry(), fs::Permissions::from_mode(0o000)).unwrap();
     if crate::os::identity::euid() == 0 {
         return;
     }
@@ -401,6 +401,22 @@ fn mode_is_kept_and_no_litter_left() {
         .collect();
     names.sort();
     assert_eq!(names, ["services.json", "services.json.lock"]);
+}
+
+#[test]
+fn the_owner_is_kept() {
+    if crate::os::identity::euid() != 0 {
+        return;
+    }
+    let it = home_with(registry(&[]));
+    std::os::unix::fs::chown(it.home.registry(), Some(4242), Some(4243)).unwrap();
+    edit(&it.home, |doc| {
+        doc.rows_mut().push(row("a", 3000));
+        Ok(true)
+    })
+    .unwrap();
+    let meta = fs::metadata(it.home.registry()).unwrap();
+    assert_eq!((meta.uid(), meta.gid()), (4242, 4243));
 }
 
 #[test]
