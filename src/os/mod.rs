@@ -11,6 +11,7 @@ pub mod pidfile;
 pub mod port;
 pub mod process;
 pub mod spawn;
+pub mod subreaper;
 pub mod watch;
 
 pub use container::container;
