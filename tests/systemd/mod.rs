@@ -11,6 +11,7 @@
 
 mod driver;
 mod manager;
+mod unit;
 
 use std::{
     ffi::OsStr,

@@ -11,9 +11,11 @@ mod job;
 mod journal;
 mod remote;
 mod stale;
+mod unit;
 
 pub use disk::on_disk;
 pub use remote::{look_as_json, look_for_user};
+pub use unit::render;
 pub use stale::{StaleUnit, stale_units};
 
 use super::{Follow, Installed, Scope, ServiceManager, Tail, UnitState};
