@@ -6,6 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap}
 use serde_json::Value;
 use std::fmt;
 
+/// The version of every JSON document that a verb prints.
+pub const SCHEMA: u32 = 1;
 /// The hub's port unless told otherwise.
 pub const HUB_PORT: u16 = 1939;
 /// The `service` of our `/health`.

@@ -2,7 +2,7 @@
 //! environment; everything else gets what it needs from here.
 
 use crate::{home::Home, os::identity};
-use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf, sync::Arc};
 
 /// The user who called `sudo`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +13,19 @@ pub struct Invoker {
     pub home: Home,
 }
 
+/// Whom the rest of the program tells what it waits for and what is odd; `output` decides what
+/// becomes of it.
+pub trait Teller: Send + Sync {
+    /// What is being waited for, or that the wait is over.
+    fn waiting(&self, what: Option<&str>);
+    /// What is about to be done.
+    fn say(&self, what: &str);
+    /// Something odd that does not stop the verb.
+    fn warn(&self, what: &str);
+}
+
 /// Everything about this run that is not on its command line.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Context {
     /// `--home` or a non-empty `PARACHUTE_HOME`.
     pub explicit: Option<Home>,
@@ -34,6 +45,8 @@ pub struct Context {
     pub exe: PathBuf,
     /// `PARACHUTE_MANAGER`: which manager to look for.
     pub manager: ManagerChoice,
+    /// Whom to tell about progress.
+    pub tell: Arc<dyn Teller>,
 }
 
 /// `PARACHUTE_MANAGER`.
@@ -52,9 +65,15 @@ pub enum ManagerChoice {
     Other(String),
 }
 
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("explicit", &self.explicit).field("own", &self.own).finish_non_exhaustive()
+    }
+}
+
 impl Context {
     /// Reads the environment. `home` is the value of `--home`.
-    pub fn read(home: Option<PathBuf>) -> Self {
+    pub fn read(home: Option<PathBuf>, tell: Arc<dyn Teller>) -> Self {
         let env: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
         let text = |name: &str| env.get(&OsString::from(name)).filter(|v| !v.is_empty());
         let uid = identity::euid();
@@ -90,6 +109,7 @@ impl Context {
             args: std::env::args_os().skip(1).collect(),
             exe: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("parachute")),
             manager,
+            tell,
             env,
         }
     }

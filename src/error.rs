@@ -25,6 +25,24 @@ pub enum Exit {
     Unreachable = 5,
     /// It did not happen in time.
     TimedOut = 6,
+    /// Ended by the person's Ctrl-C, as shells have it: 128 and the signal's number.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The exit status of a child that ran the verb for us.
+    pub fn of_status(status: i32) -> Self {
+        match status {
+            0 => Self::Success,
+            2 => Self::Usage,
+            3 => Self::NotInstalled,
+            4 => Self::NoPermission,
+            5 => Self::Unreachable,
+            6 => Self::TimedOut,
+            130 => Self::Interrupted,
+            _ => Self::Failed,
+        }
+    }
 }
 
 macro_rules! codes {
@@ -83,6 +101,8 @@ codes! {
     TimedOut = "timed_out" => TimedOut,
     /// `services.json` cannot be read as a registry.
     RegistryBroken = "registry_broken" => Failed,
+    /// A `module.json` cannot be read as a manifest.
+    ManifestBroken = "manifest_broken" => Failed,
     /// The home is not a directory that can be worked in.
     HomeUnusable = "home_unusable" => Failed,
     /// Another row, or another process, has the port.
@@ -107,6 +127,8 @@ codes! {
     ExitedEarly = "exited_early" => Failed,
     /// The module's process could not be made.
     SpawnFailed = "spawn_failed" => Failed,
+    /// The hub tried, and could not; its reason is in the message.
+    ModuleOpFailed = "module_op_failed" => Failed,
     /// Alive, and its port still silent.
     StartedButUnbound = "started_but_unbound" => TimedOut,
     /// It would not end.
@@ -114,7 +136,7 @@ codes! {
     /// Reading or writing failed.
     Io = "io" => Failed,
     /// The person pressed Ctrl-C.
-    Interrupted = "interrupted" => Failed,
+    Interrupted = "interrupted" => Interrupted,
 }
 
 /// One failure: what happened, to what, and what to do.

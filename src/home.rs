@@ -58,6 +58,16 @@ pub mod rel {
         [short, "run", &format!("{short}.pid")].iter().collect()
     }
 
+    /// The lock that operations on a detached module take turns by.
+    pub fn turn(short: &str) -> PathBuf {
+        [short, "run", &format!("{short}.lock")].iter().collect()
+    }
+
+    /// There when a detached module was stopped on request; it is not failing then.
+    pub fn stopped(short: &str) -> PathBuf {
+        [short, "run", &format!("{short}.stopped")].iter().collect()
+    }
+
     /// A module's log.
     pub fn log(short: &str) -> PathBuf {
         [short, "logs", &format!("{short}.log")].iter().collect()

@@ -19,13 +19,17 @@
 #![warn(missing_docs)]
 
 pub mod api;
+pub mod cli;
 pub mod client;
+pub mod commands;
 pub mod context;
 pub mod error;
 pub mod home;
 pub mod keys;
+pub mod lifecycle;
 pub mod manager;
 pub mod modules;
 pub mod os;
+pub mod output;
 pub mod server;
 pub mod supervisor;

@@ -1,3 +1,22 @@
-//! parse → context → run → print error and hint → exit code.
+//! parse → context → run → print error and hint → exit code. The only way out.
 
-fn main() {}
+use clap::Parser;
+use parachute::{cli::Cli, commands, context::Context, output::Output};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return ExitCode::from(parachute::output::usage(&error)),
+    };
+    let output = Output::new(cli.global.json, cli.global.color);
+    let context = Context::read(cli.global.home.clone(), output.teller());
+    let exit = match commands::run(&cli.verb, &context, &output) {
+        Ok(exit) => exit,
+        Err(error) => {
+            output.error(&error);
+            error.exit()
+        }
+    };
+    ExitCode::from(exit as u8)
+}

@@ -1,5 +1,6 @@
 //! What a box runs: the registry, manifests, the first-party table, and how a module is launched.
 
+pub mod enrol;
 pub mod known;
 pub mod launch;
 pub mod logfile;

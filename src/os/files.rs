@@ -155,17 +155,14 @@ pub fn lock(home: &Home, path: impl AsRef<Path>, bound: Duration) -> Result<File
 
 /// The names of what is in a folder beneath the home, in no order; none when it is not there.
 pub fn list(home: &Home, path: impl AsRef<Path>) -> Result<Vec<std::ffi::OsString>> {
-    let path = path.as_ref();
+    let path = inside(home, path.as_ref())?;
     let Some(root) = root(home)? else {
         return Ok(Vec::new());
     };
-    let entries = match inside(home, path).and_then(|inside| {
-        root.read_dir(inside)
-            .map_err(|error| fault("list", home, inside, &error))
-    }) {
+    let entries = match root.read_dir(path) {
         Ok(entries) => entries,
-        Err(_) if !root.exists(path) => return Ok(Vec::new()),
-        Err(error) => return Err(error),
+        Err(error) if absent(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(fault("list", home, path, &error)),
     };
     let names: io::Result<Vec<_>> = entries.map(|e| e.map(|e| e.file_name())).collect();
     names.map_err(|error| fault("list", home, path, &error))
@@ -312,7 +309,10 @@ fn fault(doing: &str, home: &Home, path: &Path, error: &io::Error) -> Error {
             Code::Io,
             format!("cannot {doing} {}: the disk is full", place.display()),
         )
-        .hint(format!("`df -h {}` shows the room left", home.root().display())),
+        .hint(format!(
+            "`df -h {}` shows the room left",
+            home.root().display()
+        )),
         ErrorKind::PermissionDenied => Error::io(doing, &place, error)
             .hint("everything in a home belongs to one user: run this as that user"),
         _ => Error::io(doing, &place, error),

@@ -31,12 +31,19 @@ fn mode(path: &Path) -> u32 {
 fn whole_files_with_their_modes_and_folders() {
     let b = home();
     replace(&b.home, "hub/keys/a.pem", 0o600, b"one").unwrap();
-    assert_eq!(read(&b.home, "hub/keys/a.pem", LIMIT).unwrap().unwrap(), b"one");
+    assert_eq!(
+        read(&b.home, "hub/keys/a.pem", LIMIT).unwrap().unwrap(),
+        b"one"
+    );
     assert_eq!(mode(&b.home.at("hub/keys/a.pem")), 0o600);
     assert_eq!(mode(&b.home.at("hub/keys")), 0o700);
     replace(&b.home, "hub/keys/a.pem", 0o644, b"two").unwrap();
     assert_eq!(mode(&b.home.at("hub/keys/a.pem")), 0o600, "stays narrow");
-    assert_eq!(list(&b.home, "hub/keys").unwrap(), ["a.pem"], "no temp file left");
+    assert_eq!(
+        list(&b.home, "hub/keys").unwrap(),
+        ["a.pem"],
+        "no temp file left"
+    );
     let mut log = append(&b.home, "vault/logs/vault.log", 0o644).unwrap();
     log.write_all(b"a\n").unwrap();
     let mut log = append(&b.home, "vault/logs/vault.log", 0o644).unwrap();
@@ -120,7 +127,12 @@ fn links_within_the_home_and_the_home_as_a_link_will_do() {
 #[test]
 fn paths_that_climb_are_refused() {
     let b = home();
-    for path in ["../outside/secret", "a/../../outside/secret", "/etc/passwd", ""] {
+    for path in [
+        "../outside/secret",
+        "a/../../outside/secret",
+        "/etc/passwd",
+        "",
+    ] {
         assert!(read(&b.home, path, LIMIT).is_err(), "{path:?}");
         assert!(replace(&b.home, path, 0o644, b"").is_err(), "{path:?}");
     }
@@ -174,7 +186,10 @@ fn a_full_disk_is_said() {
     let b = home();
     let full = io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error());
     let error = fault("write", &b.home, Path::new("a"), &full);
-    assert!(error.message.ends_with("home/a: the disk is full"), "{error}");
+    assert!(
+        error.message.ends_with("home/a: the disk is full"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,11 +1,29 @@
 //! Proven process groups: which processes are ours, and ending all of them. Signals nothing that
 //! is not proven at that moment (contract, section 1).
+//!
+//! What is proof: a recorded pid with its start time and boot; or a process of the recorded
+//! session that carries the record's spawn id. A session's number cannot be given out again while
+//! one process is in it, and nobody can join a session from outside: so one proven process of it
+//! proves all of it (those of the owner's uid, as ever). A bare pid proves only what carries a
+//! spawn id of ours or runs the module's start command without a terminal, and, when it leads its
+//! process group, that group within the same session and uid.
 
 use super::{
     pidfile::Record,
-    process::{Process, Snapshot},
+    process::{self, Process, Snapshot},
 };
-use std::{io, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+};
+
+mod stop;
+pub use stop::{Ended, kill, stop};
+#[cfg(test)]
+mod tests;
+
+/// In the environment of every process that we spawn.
+pub const SPAWN_ID: &str = "PARACHUTE_SPAWN_ID";
 
 /// Processes that are proven to be one module's.
 #[derive(Clone, Debug)]
@@ -41,28 +59,237 @@ pub struct Claim {
     pub owner: u32,
     /// The module's start command, where there is one.
     pub argv: Option<Vec<String>>,
+    /// The module's folder, where there is one; only [`is_ours`] looks at it.
+    pub cwd: Option<PathBuf>,
 }
 
 /// Which processes of `now` are proven to be of this record. Reads environments only of
 /// candidates.
 pub fn prove(record: &Record, claim: &Claim, now: &Snapshot) -> Proof {
-    todo!("{record:?} {claim:?} {now:?}")
+    let there = now.get(record.pid).filter(|p| p.alive());
+    let recorded = record.start.is_some() || record.spawn.is_some();
+    if !recorded {
+        return prove_bare(record.pid, there, claim, now);
+    }
+    let this_boot = record.boot.is_some() && record.boot == process::boot_id().ok();
+    let leader = there.filter(|p| this_boot && record.start == Some(p.start));
+    if let Some(leader) = leader
+        && leader.uid != claim.owner
+    {
+        return Proof::Unprovable {
+            pid: leader.pid,
+            why: format!("it runs as uid {} now, not as the home's owner", leader.uid),
+        };
+    }
+    let members = match leader {
+        Some(leader) => around(leader, now),
+        None => members(record.pid, record.spawn.as_deref(), claim.owner, now),
+    };
+    alive(record.pid, record.spawn.clone(), members).unwrap_or(Proof::Gone)
 }
 
-/// How a stop ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// All members ended after SIGTERM.
-    Terminated,
-    /// Some needed SIGKILL.
-    Killed,
-    /// Some live on even so (uninterruptible, or not ours to signal).
-    Survived,
+fn alive(leader: u32, spawn: Option<String>, members: Vec<Process>) -> Option<Proof> {
+    let some = !members.is_empty();
+    some.then_some(Proof::Alive(Group {
+        leader,
+        spawn,
+        members,
+    }))
 }
 
-/// SIGTERM to every proven member, SIGKILL after `grace`, returns when none is left (bounded by
-/// `grace` and 5 s more). Members that are forked meanwhile are found and signalled too.
-/// Waits by pidfd, not by sleeping.
-pub async fn stop(group: Group, grace: Duration) -> io::Result<Ended> {
-    todo!("{group:?} {grace:?}")
+/// A proven process and whom it proves: its session when it leads one, else its process group
+/// when it leads that, else itself alone.
+fn around(proven: &Process, now: &Snapshot) -> Vec<Process> {
+    let session = proven.session == proven.pid;
+    let group = proven.group == proven.pid;
+    now.processes
+        .iter()
+        .filter(|p| p.alive() && p.uid == proven.uid && p.session == proven.session)
+        .filter(|p| session || (group && p.group == proven.group) || p.pid == proven.pid)
+        .cloned()
+        .collect()
+}
+
+/// The live processes of the session `leader`, of `owner`, when one of them carries the spawn id.
+/// None without a spawn id.
+pub fn members(leader: u32, spawn: Option<&str>, owner: u32, now: &Snapshot) -> Vec<Process> {
+    let Some(spawn) = spawn else {
+        return Vec::new();
+    };
+    let session = in_session(leader, owner, now);
+    let carries = |p: &Process| {
+        process::env_var(p.pid, SPAWN_ID).is_some_and(|id| id == spawn) && unchanged(p)
+    };
+    if session.iter().any(carries) {
+        session
+    } else {
+        Vec::new()
+    }
+}
+
+fn in_session(leader: u32, owner: u32, now: &Snapshot) -> Vec<Process> {
+    now.processes
+        .iter()
+        .filter(|p| p.session == leader && p.uid == owner && p.alive())
+        .cloned()
+        .collect()
+}
+
+/// What was read by pid a moment ago was of this process, if its pid is still its own.
+fn unchanged(p: &Process) -> bool {
+    matches!(process::look(p.pid), Ok(Some(now)) if now.start == p.start)
+}
+
+fn prove_bare(pid: u32, there: Option<&Process>, claim: &Claim, now: &Snapshot) -> Proof {
+    let Some(there) = there else {
+        // Its children may live on in its process group.
+        let mut left = now
+            .processes
+            .iter()
+            .filter(|p| p.group == pid && p.uid == claim.owner && p.alive());
+        return match left.clone().find(|p| speaks_for_itself(p, claim)) {
+            Some(one) => {
+                let same = |p: &&Process| p.session == one.session;
+                let members = left.filter(same).cloned().collect();
+                alive(pid, None, members).unwrap_or(Proof::Gone)
+            }
+            None => left.next().map_or(Proof::Gone, |p| Proof::Unprovable {
+                pid: p.pid,
+                why:
+                    "it is of the recorded process group, and nothing says that it is the module's"
+                        .to_owned(),
+            }),
+        };
+    };
+    if there.uid != claim.owner {
+        return Proof::Unprovable {
+            pid,
+            why: format!("it runs as uid {}, not as the home's owner", there.uid),
+        };
+    }
+    if !speaks_for_itself(there, claim) {
+        return Proof::Unprovable {
+            pid,
+            why: "the record has no start time, and its command line is not the module's"
+                .to_owned(),
+        };
+    }
+    let spawn = process::env_var(pid, SPAWN_ID).and_then(|id| id.into_string().ok());
+    alive(pid, spawn, around(there, now)).unwrap_or(Proof::Gone)
+}
+
+/// Carries a spawn id of ours, or runs the start command without a terminal.
+fn speaks_for_itself(p: &Process, claim: &Claim) -> bool {
+    let carries = || process::env_var(p.pid, SPAWN_ID).is_some_and(|id| !id.is_empty());
+    (carries() || runs_command(p, claim)) && unchanged(p)
+}
+
+fn runs_command(p: &Process, claim: &Claim) -> bool {
+    !p.terminal
+        && claim.argv.as_deref().is_some_and(|command| {
+            process::argv(p.pid).is_some_and(|running| same_command(&running, command))
+        })
+}
+
+/// Is `running` what `command` becomes? A script's command line begins with its interpreter and
+/// at most one argument of that (execve(2)), `env` may add another; a name found on the PATH
+/// becomes a path.
+fn same_command(running: &[OsString], command: &[String]) -> bool {
+    let Some((program, arguments)) = command.split_first() else {
+        return false;
+    };
+    let Some(before) = running.len().checked_sub(command.len()) else {
+        return false;
+    };
+    let Some((ran, rest)) = running.get(before..).and_then(<[_]>::split_first) else {
+        return false;
+    };
+    before <= 2
+        && rest
+            .iter()
+            .zip(arguments)
+            .all(|(is, said)| is == said.as_str())
+        && Path::new(ran).file_name() == Path::new(program).file_name()
+}
+
+/// Every live process of `owner`, whatever its session, that we spawned for this home and port: it
+/// carries a spawn id, and `PARACHUTE_HOME` and `PORT` as given.
+pub fn orphans_of(home: &Path, port: u16, owner: u32, now: &Snapshot) -> Vec<Process> {
+    let port = port.to_string();
+    now.processes
+        .iter()
+        .filter(|p| p.uid == owner && p.alive() && p.pid != std::process::id())
+        .filter(|p| spawned_for(p.pid, home, Some(port.as_str())) && unchanged(p))
+        .cloned()
+        .collect()
+}
+
+fn spawned_for(pid: u32, home: &Path, port: Option<&str>) -> bool {
+    let names = [SPAWN_ID, "PARACHUTE_HOME", "PORT"];
+    let Some(values) = process::env_vars(pid, &names) else {
+        return false;
+    };
+    let [Some(spawn), Some(at), is] = values.as_slice() else {
+        return false;
+    };
+    !spawn.is_empty()
+        && same_place(at, home)
+        && port.is_none_or(|port| is.as_deref() == Some(OsStr::new(port)))
+}
+
+fn same_place(one: &OsStr, other: &Path) -> bool {
+    let one = Path::new(one);
+    if one == other {
+        return true;
+    }
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// May the holder of a module's port be taken for an orphan of that module? It is of the owner's
+/// uid, and either we spawned it for this home, or it has no terminal and its command line or its
+/// working directory (or a folder in that) is the module's.
+pub fn is_ours(p: &Process, claim: &Claim, home: &Path) -> bool {
+    if p.uid != claim.owner || !p.alive() || p.pid < 2 || p.pid == std::process::id() {
+        return false;
+    }
+    let in_folder = || {
+        !p.terminal
+            && claim.cwd.as_deref().is_some_and(|folder| {
+                process::cwd(p.pid)
+                    .is_some_and(|cwd| same_place(cwd.as_os_str(), folder) || beneath(&cwd, folder))
+            })
+    };
+    (spawned_for(p.pid, home, None) || runs_command(p, claim) || in_folder()) && unchanged(p)
+}
+
+/// `/` and a user's whole folder hold everything: only a folder three deep or more is a module's.
+fn beneath(cwd: &Path, folder: &Path) -> bool {
+    folder.components().count() > 3
+        && folder
+            .canonicalize()
+            .is_ok_and(|folder| cwd.starts_with(folder))
+}
+
+/// The proven group that a process stands for: what is stopped with an orphan.
+pub fn group_of(p: &Process, now: &Snapshot) -> Group {
+    let spawn = process::env_var(p.pid, SPAWN_ID).and_then(|id| id.into_string().ok());
+    let by_session = members(p.session, spawn.as_deref(), p.uid, now);
+    if by_session
+        .iter()
+        .any(|m| m.pid == p.pid && m.start == p.start)
+    {
+        return Group {
+            leader: p.session,
+            spawn,
+            members: by_session,
+        };
+    }
+    Group {
+        leader: p.pid,
+        spawn,
+        members: around(p, now),
+    }
 }

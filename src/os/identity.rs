@@ -108,11 +108,19 @@ fn groups(user: &User) -> io::Result<Vec<u32>> {
 }
 
 fn environment(user: &User, env: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
-    let theirs = ["HOME", "USER", "LOGNAME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
+    let theirs = [
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "XDG_RUNTIME_DIR",
+        "DBUS_SESSION_BUS_ADDRESS",
+    ];
     let mut all: Vec<(OsString, OsString)> = env
         .iter()
         .filter(|(name, _)| !theirs.iter().any(|their| name == their))
-        .filter(|(name, _)| !(name.to_string_lossy().starts_with("XDG_") && name != "XDG_DATA_DIRS"))
+        .filter(|(name, _)| {
+            !(name.to_string_lossy().starts_with("XDG_") && name != "XDG_DATA_DIRS")
+        })
         .cloned()
         .collect();
     all.push(("HOME".into(), user.dir.clone().into()));

@@ -1,6 +1,8 @@
 //! The edge to the operating system: processes, ports, pidfiles, files beneath the home,
 //! spawning, identity. `cfg` lives here and nowhere else. Knows nothing of modules or hubs.
 
+#[cfg(target_os = "macos")]
+mod darwin;
 pub mod files;
 pub mod group;
 pub mod identity;
@@ -8,3 +10,7 @@ pub mod pidfile;
 pub mod port;
 pub mod process;
 pub mod spawn;
+pub mod watch;
+
+#[cfg(test)]
+mod kid;

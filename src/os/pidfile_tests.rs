@@ -16,7 +16,16 @@ fn a_bare_pid_of_another_program_is_read_up_to_the_first_non_digit() {
 #[test]
 fn impossible_pids_are_none() {
     for text in [
-        "", "\n", "0", "1", "-5", "+5", "vault", "99999999", "4294967298", "99999999999999999999",
+        "",
+        "\n",
+        "0",
+        "1",
+        "-5",
+        "+5",
+        "vault",
+        "99999999",
+        "4294967298",
+        "99999999999999999999",
         "\0\0\0",
     ] {
         assert_eq!(parse(text.as_bytes()), None, "{text:?}");
@@ -41,7 +50,10 @@ fn line_ends_of_other_systems_and_unknown_lines_are_tolerated() {
 #[test]
 fn a_broken_start_is_no_start() {
     let record = parse(b"4711\nstart=-1\nboot=\nspawn=").unwrap();
-    assert_eq!((record.start, record.boot, record.spawn), (None, None, None));
+    assert_eq!(
+        (record.start, record.boot, record.spawn),
+        (None, None, None)
+    );
 }
 
 #[test]
@@ -62,7 +74,11 @@ fn it_lives_under_the_home_and_goes() {
 fn a_huge_one_is_read_to_its_start_only() {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::new(dir.path());
-    std::fs::write(dir.path().join("a.pid"), format!("4711\n{}", "x".repeat(1 << 20))).unwrap();
+    std::fs::write(
+        dir.path().join("a.pid"),
+        format!("4711\n{}", "x".repeat(1 << 20)),
+    )
+    .unwrap();
     let record = read(&home, Path::new("a.pid")).unwrap().unwrap();
     assert_eq!(record.pid, 4711);
 }

@@ -34,7 +34,10 @@ fn table(path: &str, into: &mut Vec<Listener>) -> io::Result<()> {
             Err(error) => return Err(error),
         };
         text.extend_from_slice(chunk.get(..read).unwrap_or_default());
-        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let whole = text
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
         for line in text.drain(..whole).as_slice().split(|byte| *byte == b'\n') {
             match parse(line) {
                 Line::Listening(listener) => into.push(listener),
@@ -112,3 +115,7 @@ pub(super) fn holder(sockets: &[&Listener]) -> Option<u32> {
         .find(|p| p.alive() && holds(p.pid, sockets) == Some(true))
         .map(|p| p.pid)
 }
+
+#[cfg(test)]
+#[path = "linux_tests.rs"]
+mod tests;

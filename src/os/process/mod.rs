@@ -17,12 +17,16 @@ mod linux;
 use linux as platform;
 #[cfg(target_os = "linux")]
 pub(in crate::os) use linux::sockets;
+#[cfg(target_os = "macos")]
+mod macos;
 #[cfg(target_os = "linux")]
 mod stat;
 #[cfg(target_os = "macos")]
-mod macos;
-#[cfg(target_os = "macos")]
 use macos as platform;
+#[cfg(target_os = "macos")]
+pub(in crate::os) use macos::open_files;
+#[cfg(any(target_os = "macos", test))]
+mod args;
 #[cfg(test)]
 mod tests;
 
@@ -70,6 +74,12 @@ impl Process {
     }
 }
 
+/// The walk that was made last, and when it began.
+static LAST: Mutex<Option<(Instant, Arc<Snapshot>)>> = Mutex::new(None);
+
+/// Shared walks are at least this far apart.
+const APART: Duration = Duration::from_millis(5);
+
 impl Snapshot {
     /// Walks the process table. Processes that end meanwhile are left out.
     pub fn take() -> io::Result<Self> {
@@ -79,7 +89,6 @@ impl Snapshot {
     /// A snapshot whose walk began at `moment` or later, shared by all who ask for one at about
     /// the same time: many waiters cost one walk.
     pub fn since(moment: Instant) -> io::Result<Arc<Self>> {
-        static LAST: Mutex<Option<(Instant, Arc<Snapshot>)>> = Mutex::new(None);
         let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((begun, snapshot)) = &*last
             && *begun >= moment
@@ -90,6 +99,14 @@ impl Snapshot {
         let snapshot = Arc::new(Self::take()?);
         *last = Some((begun, Arc::clone(&snapshot)));
         Ok(snapshot)
+    }
+
+    /// How long to wait before asking [`Snapshot::since`], so that walks are 5 ms apart at least;
+    /// `None`: ask now.
+    pub fn busy_for() -> Option<Duration> {
+        let last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        let (begun, _) = (*last).as_ref()?;
+        APART.checked_sub(begun.elapsed()).filter(|d| !d.is_zero())
     }
 
     /// The process with this pid, zombies included.

@@ -73,3 +73,7 @@ impl Stat {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "stat_tests.rs"]
+mod tests;

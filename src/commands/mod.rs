@@ -1,0 +1,115 @@
+//! A verb is a file: its arguments, whose doc comments are its help text, and `run`. This file
+//! hands each verb what it needs: the box it acts on, as that box's owner.
+
+pub mod add;
+pub mod demo;
+pub mod health;
+pub mod is_active;
+pub mod is_installed;
+pub mod logs;
+pub mod remove;
+pub mod restart;
+pub mod start;
+pub mod status;
+pub mod stop;
+pub mod testmodule;
+pub mod wait;
+
+mod changes;
+
+use crate::{
+    cli::Verb,
+    context::Context,
+    error::{Code, Error, Exit, Result},
+    lifecycle::{self, Lifecycle, Site},
+    os::identity,
+    output::Output,
+};
+use std::ffi::OsString;
+
+/// Carries out one verb on a runtime of its own.
+pub fn run(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::new(Code::Io, format!("cannot make a runtime: {e}")))?
+        .block_on(dispatch(verb, cx, out))
+}
+
+async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
+    match verb {
+        Verb::Demo(args) => return demo::run(args, cx, out).await,
+        Verb::TestModule(args) => return testmodule::run(args, cx).await,
+        _ => {}
+    }
+    let site = lifecycle::detect(cx).await?;
+    for note in &site.notes {
+        cx.tell.say(note);
+    }
+    if let Some(exit) = as_owner(cx, &site)? {
+        return Ok(exit);
+    }
+    match verb {
+        Verb::Status(args) => status::run(args, &site, out).await,
+        Verb::Start(args) => start::run(args, &site, out).await,
+        Verb::Stop(args) => stop::run(args, &site, out).await,
+        Verb::Restart(args) => restart::run(args, &site, out).await,
+        Verb::Logs(args) => logs::run(args, &site, out).await,
+        Verb::Add(args) => add::run(args, &site, out).await,
+        Verb::Remove(args) => remove::run(args, &site, out).await,
+        Verb::IsActive(args) => is_active::run(args, &site, out).await,
+        Verb::IsInstalled(args) => is_installed::run(args, &site, out).await,
+        Verb::Wait(args) => wait::run(args, &site, cx, out).await,
+        Verb::Health(args) => health::run(args, &site, out).await,
+        Verb::Demo(_) | Verb::TestModule(_) => Ok(Exit::Success),
+    }
+}
+
+/// Root acts on somebody else's home as its owner: in a child that has dropped its privileges, so
+/// that a link planted in that home leads nowhere (contract, section 1).
+fn as_owner(cx: &Context, site: &Site) -> Result<Option<Exit>> {
+    let Lifecycle::Detached(_) = &site.way;
+    if cx.uid != 0 || site.owner == 0 {
+        return Ok(None);
+    }
+    let user = identity::user(site.owner).ok_or_else(|| {
+        Error::new(Code::HomeUnusable, format!("{} belongs to uid {}, which this machine does not know", site.home.root().display(), site.owner))
+            .hint("give that uid a name, or the folder another owner")
+    })?;
+    let mut args: Vec<OsString> = vec!["--home".into(), site.home.root().into()];
+    args.extend(without_home(&cx.args));
+    let status = identity::run_as(&user, &args, &[])
+        .map_err(|e| Error::new(Code::NoPermission, format!("cannot act as {}: {e}", user.name)))?;
+    Ok(Some(Exit::of_status(status)))
+}
+
+/// The command line less `--home`, which goes in front; what follows `--` is the module's.
+fn without_home(args: &[OsString]) -> Vec<OsString> {
+    let mut out = Vec::new();
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        if arg == "--" {
+            out.push(arg.clone());
+            break;
+        }
+        if arg == "--home" {
+            rest.next();
+        } else if !arg.to_string_lossy().starts_with("--home=") {
+            out.push(arg.clone());
+        }
+    }
+    out.extend(rest.cloned());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn home_is_taken_out_of_the_command_line_but_not_out_of_a_modules() {
+        let args = |list: &[&str]| list.iter().map(OsString::from).collect::<Vec<_>>();
+        let given = args(&["--home", "/a", "add", "x", "--home=/b", "--", "run", "--home", "/c"]);
+        assert_eq!(without_home(&given), args(&["add", "x", "--", "run", "--home", "/c"]));
+    }
+}

@@ -1,0 +1,40 @@
+//! `parachute start`.
+
+use super::changes::{self, Step};
+use crate::{
+    error::{Exit, Result},
+    lifecycle::{Site, Targets},
+    output::Output,
+};
+
+/// Start everything on this box, or the modules named
+///
+/// Returns when each is ready (a process of its own listens on its port) or has failed; a start
+/// that fails is written into services.json with its reason. What runs already keeps running.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Modules to start [default: all]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// The origin that modules are told this box is reached at; kept in hub/origin, "" forgets it
+    #[arg(long, value_name = "URL")]
+    pub hub_origin: Option<String>,
+    /// Say what would be done, in order, and do none of it
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Carries it out.
+pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
+    let targets = Targets::of(&args.names);
+    if args.dry_run {
+        let plan = site.plan_start(&targets)?;
+        let steps: Vec<Step> = plan.into_iter().map(|(name, what)| Step::of(name, what)).collect();
+        return Ok(changes::dry_run(out, "start", &steps));
+    }
+    if let Some(origin) = &args.hub_origin {
+        site.keep_origin(origin)?;
+    }
+    let changes = site.start(&targets).await?;
+    Ok(changes::report(out, "start", &changes))
+}

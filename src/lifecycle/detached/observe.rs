@@ -1,0 +1,272 @@
+//! How a detached box stands: pidfiles held against the process table, health probes side by
+//! side. Reads, but for two things it may put right: the note of a start that has come good
+//! since, and nothing else.
+
+use super::{
+    Detached,
+    record::{self, Standing},
+};
+use crate::{
+    api::{StartError, StartErrorType},
+    client::{self, Probe},
+    home::rel,
+    lifecycle::status::{BoxStatus, RowStatus, State, Way},
+    modules::{
+        logfile,
+        registry::{self, Registry, Row},
+    },
+    os::{
+        group::Group,
+        port::{self, Holder, Holding, Listeners},
+        process::{self, Snapshot},
+    },
+};
+use std::time::Duration;
+
+/// How many log lines stand under a failing row.
+const EXCERPT: usize = 5;
+/// A module may take this long to bind before its silence is a failure.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Looks at everything once.
+pub(super) async fn observe(detached: &Detached) -> BoxStatus {
+    let mut notes = Vec::new();
+    let registry = Registry::read(&detached.home).unwrap_or_else(|error| {
+        let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        notes.push(format!("{}{hint}", error.message));
+        Registry::default()
+    });
+    notes.extend(registry.warnings.iter().cloned());
+    let mut kernel = |what: &str, e: std::io::Error| notes.push(format!("cannot read {what}: {e}"));
+    let now = Snapshot::take().unwrap_or_else(|e| {
+        kernel("the process table", e);
+        Snapshot::default()
+    });
+    let listeners = Listeners::read().unwrap_or_else(|e| {
+        kernel("the table of listening ports", e);
+        Listeners::default()
+    });
+    let seen: Vec<Seen> = registry.rows.iter().map(|row| look(detached, &registry, row, &now, &listeners)).collect();
+    let asked: Vec<usize> = (0..seen.len()).filter(|&at| seen[at].bound).collect();
+    let questions = asked.iter().map(|&at| (seen[at].row.port, seen[at].row.health.clone())).collect();
+    let answers = client::probe_all(questions, client::PROBE_BOUND).await;
+    let mut probes: Vec<Option<Probe>> = seen.iter().map(|_| None).collect();
+    for (at, answer) in asked.into_iter().zip(answers) {
+        probes[at] = Some(answer);
+    }
+    let modules = seen
+        .into_iter()
+        .zip(probes)
+        .map(|(seen, probe)| tell(detached, seen, probe, &listeners))
+        .collect();
+    BoxStatus {
+        schema: crate::api::SCHEMA,
+        home: detached.home.clone(),
+        way: Way::Detached,
+        manager: None,
+        hub: None,
+        modules,
+        notes,
+    }
+}
+
+/// A row and what the kernel says of it.
+struct Seen<'a> {
+    row: &'a Row,
+    /// The row whose process it is a view of, when that is another one.
+    view_of: Option<&'a Row>,
+    standing: Result<Standing, crate::error::Error>,
+    /// Something listens on its port.
+    bound: bool,
+}
+
+fn look<'a>(
+    detached: &Detached,
+    registry: &'a Registry,
+    row: &'a Row,
+    now: &Snapshot,
+    listeners: &Listeners,
+) -> Seen<'a> {
+    let process = registry.process_of(row);
+    Seen {
+        row,
+        view_of: (process.name != row.name).then_some(process),
+        standing: record::standing(detached, process, now),
+        bound: listeners.on(row.port).next().is_some(),
+    }
+}
+
+/// Turns what was seen into a row.
+fn tell(detached: &Detached, seen: Seen<'_>, probe: Option<Probe>, listeners: &Listeners) -> RowStatus {
+    let row = seen.row;
+    let process = seen.view_of.unwrap_or(row);
+    let mut out = blank(row);
+    if let Some(other) = seen.view_of {
+        out.source = Some(format!("a view of {}", other.short()));
+    }
+    if let Some(Probe::Live { latency }) = &probe {
+        out.latency_ms = Some((latency.as_secs_f64() * 1e4).round() / 10.0);
+    }
+    match seen.standing {
+        Ok(Standing::Alive(group)) => alive(detached, process, &group, probe, listeners, &mut out),
+        Ok(standing) => down(detached, process, standing, probe, listeners, &mut out),
+        Err(error) => {
+            out.state = State::Failing;
+            out.notes.push(error.message);
+        }
+    }
+    if out.state == State::Failing && out.log.is_empty() {
+        out.log = logfile::tail(&detached.home, &rel::log(process.short()), EXCERPT).unwrap_or_default();
+    }
+    out
+}
+
+fn blank(row: &Row) -> RowStatus {
+    RowStatus {
+        name: row.short().to_owned(),
+        service: row.name.clone(),
+        state: State::Inactive,
+        port: Some(row.port),
+        version: Some(row.version.clone()),
+        pid: None,
+        uptime_seconds: None,
+        latency_ms: None,
+        url: Some(row.url()),
+        source: row.install_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned()),
+        start_error: row.last_start_error.clone(),
+        notes: Vec::new(),
+        cpu_percent: None,
+        memory_bytes: None,
+        log: Vec::new(),
+    }
+}
+
+/// Proven members live.
+fn alive(
+    detached: &Detached,
+    row: &Row,
+    group: &Group,
+    probe: Option<Probe>,
+    listeners: &Listeners,
+    out: &mut RowStatus,
+) {
+    let age = usage(group, out);
+    let holding = port::held(row.port, &group.members, listeners);
+    match (holding, probe) {
+        (Holding::Theirs, _) => {
+            out.state = State::Failing;
+            out.latency_ms = None;
+            out.notes.push(format!("it runs, but port {} is held by {}", row.port, holder(row.port, listeners)));
+        }
+        (Holding::Ours | Holding::Unknown, Some(Probe::Live { .. })) => {
+            out.state = State::Active;
+            if row.last_start_error.is_some() {
+                out.start_error = None;
+                // It has come good since: whoever sees that takes the note away (field note 2).
+                if let Err(error) = registry::set_start_error(&detached.home, &row.name, None) {
+                    out.notes.push(format!("the note of its failed start could not be removed: {error}"));
+                }
+            }
+        }
+        (Holding::Nobody, _) | (_, None) if age < PATIENCE => {
+            out.state = State::Pending;
+            out.notes.push(format!("starting: nothing listens on port {} yet", row.port));
+        }
+        (Holding::Nobody, _) | (_, None) => {
+            out.state = State::Failing;
+            let said = format!("it runs, but nothing listens on port {}", row.port);
+            out.notes.push(said.clone());
+            out.start_error.get_or_insert_with(|| StartError::new(StartErrorType::StartedButUnbound, said));
+        }
+        (_, Some(other)) => {
+            out.state = State::Failing;
+            out.notes.push(unhealthy(&row.health, &other));
+        }
+    }
+}
+
+/// Nothing of it lives that is proven.
+fn down(
+    detached: &Detached,
+    row: &Row,
+    standing: Standing,
+    probe: Option<Probe>,
+    listeners: &Listeners,
+    out: &mut RowStatus,
+) {
+    if let Standing::Foreign { pid, why } = &standing {
+        out.notes.push(format!("its pidfile names process {pid}, which is left alone: {why}"));
+    }
+    if let Some(probe) = probe {
+        out.notes.push(format!("not started from here, but port {} is held by {}", row.port, holder(row.port, listeners)));
+        if !probe.live() {
+            out.latency_ms = None;
+        }
+    }
+    let stopped = record::stopped_on_request(detached, row);
+    match standing {
+        _ if stopped => {}
+        Standing::Died(record) => {
+            out.state = State::Failing;
+            if row.last_start_error.is_none() {
+                out.notes.push(format!("it ended by itself (pid {} is gone); `parachute start {}`", record.pid, row.short()));
+            }
+        }
+        Standing::EarlierBoot => {
+            out.notes.push("not started since this machine booted".to_owned());
+        }
+        Standing::Down | Standing::Foreign { .. } | Standing::Alive(_) => {
+            if row.last_start_error.is_some() {
+                out.state = State::Failing;
+            }
+        }
+    }
+    if let (State::Failing, Some(error)) = (out.state, &row.last_start_error) {
+        let first = error.error_description.lines().next().unwrap_or_default();
+        out.notes.push(format!("its last start failed: {first}"));
+        if let Some(hint) = &error.sysadmin_hint {
+            out.notes.push(hint.clone());
+        }
+    }
+}
+
+/// Pid, uptime, CPU and memory of a whole group; gives its age.
+fn usage(group: &Group, out: &mut RowStatus) -> Duration {
+    let ages = group.members.iter().map(|p| (p, process::age(p.start)));
+    let mut oldest = Duration::ZERO;
+    let mut percent = 0.0;
+    let mut memory = 0;
+    for (member, age) in ages {
+        oldest = oldest.max(age);
+        memory += member.memory;
+        if !age.is_zero() {
+            percent += member.cpu.as_secs_f64() / age.as_secs_f64() * 100.0;
+        }
+    }
+    out.pid = Some(
+        group.members.iter().find(|p| p.pid == group.leader).or(group.members.first()).map_or(group.leader, |p| p.pid),
+    );
+    out.uptime_seconds = Some(oldest.as_secs());
+    out.cpu_percent = Some((percent * 10.0).round() / 10.0);
+    out.memory_bytes = Some(memory);
+    oldest
+}
+
+fn holder(port: u16, listeners: &Listeners) -> String {
+    match port::holder(port, listeners) {
+        Holder::Process { pid } => format!("process {pid} ({})", process::command_line(pid)),
+        Holder::Hidden { uid } => format!("a process of uid {uid}"),
+        Holder::Nobody => "somebody who has just left".to_owned(),
+    }
+}
+
+/// A probe that is not live, for people.
+fn unhealthy(path: &str, probe: &Probe) -> String {
+    match probe {
+        Probe::NotLive { status } => format!("its health path {path} answers {status}"),
+        Probe::Silent => format!("its health path {path} did not answer within 1.5 s"),
+        Probe::Refused => "its port refuses connections".to_owned(),
+        Probe::Odd(said) => format!("its health path {path} makes no sense: {said}"),
+        Probe::Live { .. } => "live".to_owned(),
+    }
+}

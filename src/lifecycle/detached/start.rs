@@ -1,0 +1,205 @@
+//! Starting modules side by side: look, spawn, record, wait until each is ready or has failed,
+//! and write down why.
+
+use super::{
+    Detached,
+    ready::{self, Starting},
+    record::{self, Standing},
+};
+use crate::{
+    api::{StartError, StartErrorType},
+    error::{Code, Error, Result},
+    home::rel,
+    lifecycle::{Change, Did},
+    modules::{launch, logfile, registry, registry::Row},
+    os::{
+        files, group, pidfile,
+        port::{self, Holder, Listeners},
+        process::{self, Snapshot},
+        spawn,
+    },
+};
+use std::time::Instant;
+
+/// Why a module did not start: what is written into its row, and what the person is told.
+pub(super) struct Failure {
+    /// For `lastStartError`; none when the failure is ours and not the module's.
+    pub(super) recorded: Option<StartError>,
+    /// For the person.
+    pub(super) error: Error,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { recorded: None, error }
+    }
+}
+
+impl Failure {
+    /// A failure of the module itself.
+    pub(super) fn of(start_error: StartError, hint: Option<String>, log: Vec<String>) -> Self {
+        let code = match start_error.error_type {
+            StartErrorType::MissingDependency => Code::MissingDependency,
+            StartErrorType::StartedButUnbound => Code::StartedButUnbound,
+            StartErrorType::NonExecutable => Code::NonExecutable,
+            StartErrorType::PortSquatter => Code::PortSquatter,
+            StartErrorType::ExitedEarly => Code::ExitedEarly,
+            StartErrorType::SpawnFailed | StartErrorType::Other => Code::SpawnFailed,
+        };
+        let mut error = Error::new(code, start_error.error_description.clone()).log(log);
+        error.hint = hint.or_else(|| start_error.sysadmin_hint.clone());
+        Self { recorded: Some(start_error), error }
+    }
+}
+
+enum Begun {
+    Running(Option<u32>),
+    Starting(Box<Starting>),
+}
+
+/// Starts these rows; one change each.
+pub(super) async fn start(detached: &Detached, mut rows: Vec<Row>) -> Vec<Change> {
+    // Locks are taken in one order everywhere, so two runs never wait for each other.
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut outcomes: Vec<(Row, Result<Did, Failure>)> = Vec::new();
+    let mut starting = Vec::new();
+    for row in rows {
+        match begin(detached, &row).await {
+            Ok(Begun::Running(pid)) => outcomes.push((row, Ok(Did::AlreadyRunning { pid }))),
+            Ok(Begun::Starting(it)) => starting.push(*it),
+            Err(failure) => outcomes.push((row, Err(failure))),
+        }
+    }
+    outcomes.extend(ready::wait(detached, starting).await);
+    outcomes.into_iter().map(|(row, outcome)| conclude(detached, row, outcome)).collect()
+}
+
+/// Writes down what became of a start.
+fn conclude(detached: &Detached, row: Row, outcome: Result<Did, Failure>) -> Change {
+    let recorded = match &outcome {
+        Ok(Did::Started { .. }) => None,
+        Ok(_) => return Change { who: row.short().to_owned(), what: outcome.map_err(|f| f.error) },
+        Err(Failure { recorded: None, .. }) => row.last_start_error.as_ref(),
+        Err(Failure { recorded, .. }) => recorded.as_ref(),
+    };
+    if let Err(error) = registry::set_start_error(&detached.home, &row.name, recorded) {
+        detached.tell.warn(&format!("what became of {} could not be recorded: {error}", row.short()));
+    }
+    Change { who: row.short().to_owned(), what: outcome.map_err(|f| f.error) }
+}
+
+/// What a start would do, for people.
+pub(super) fn would(detached: &Detached, row: &Row, now: &Snapshot) -> Result<String> {
+    let short = row.short();
+    if let Standing::Alive(group) = record::standing(detached, row, now)? {
+        return Ok(format!("leave {short} running (pid {})", group.leader));
+    }
+    let inputs = launch::gather(&detached.home, row, &detached.spawner)?;
+    let launch = launch::plan(&inputs, &detached.spawner, "")?;
+    let plan = launch::preflight(&launch).map_err(|e| Failure::of(e, None, Vec::new()).error)?;
+    let command = shlex::try_join(launch.argv.iter().map(String::as_str)).unwrap_or_default();
+    let dir = plan.cwd.map(|dir| format!(" in {}", dir.display())).unwrap_or_default();
+    Ok(format!("start {short} on port {}{dir}: {command}", row.port))
+}
+
+/// Spawns a module unless it runs already.
+async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
+    let turn = detached.turn(row)?;
+    let now = snapshot()?;
+    let short = row.short();
+    match record::standing(detached, row, &now)? {
+        Standing::Alive(group) => return Ok(Begun::Running(Some(group.leader))),
+        Standing::Foreign { pid, why } => {
+            detached.tell.warn(&format!("the pidfile of {short} names process {pid}, which is left alone: {why}"));
+            pidfile::remove(&detached.home, &rel::pidfile(short))?;
+        }
+        Standing::Died(_) | Standing::EarlierBoot | Standing::Down => {}
+    }
+    let inputs = launch::gather(&detached.home, row, &detached.spawner)?;
+    for warning in &inputs.warnings {
+        detached.tell.warn(&format!("{short}: {warning}"));
+    }
+    let spawn_id = uuid::Uuid::new_v4().to_string();
+    let launch = launch::plan(&inputs, &detached.spawner, &spawn_id)?;
+    let plan = launch::preflight(&launch).map_err(|e| Failure::of(e, None, Vec::new()))?;
+    free_port(detached, row, &now).await?;
+    let _ = files::remove(&detached.home, rel::stopped(short));
+    let path = rel::log(short);
+    logfile::rotate_if_due(&detached.home, &path)?;
+    let log = logfile::open(&detached.home, &path)?;
+    let log_from = log.metadata().map(|m| m.len()).unwrap_or_default();
+    let mut child = spawn::spawn(&plan, spawn::Output::Both(log.into()), false).map_err(|e| {
+        let said = format!("cannot run {}: {}", plan.program.display(), crate::error::reason(&e));
+        Failure::of(StartError::new(StartErrorType::SpawnFailed, said), None, Vec::new())
+    })?;
+    let record = pidfile::Record {
+        pid: child.id(),
+        start: process::look(child.id()).ok().flatten().map(|p| p.start),
+        boot: process::boot_id().ok(),
+        spawn: Some(spawn_id),
+    };
+    if let Err(error) = pidfile::write(&detached.home, &rel::pidfile(short), &record) {
+        // Without a record nobody could stop it again. It is our own child, not reaped yet.
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(error.into());
+    }
+    let row = row.clone();
+    Ok(Begun::Starting(Box::new(Starting { row, child, record, log_from, since: Instant::now(), turn })))
+}
+
+/// Sees to it that the port is free: an orphan that is provably of this module is stopped, a
+/// stranger is named and left alone.
+async fn free_port(detached: &Detached, row: &Row, now: &Snapshot) -> Result<(), Failure> {
+    let listeners = listeners()?;
+    if listeners.on(row.port).next().is_none() {
+        return Ok(());
+    }
+    let orphans = record::orphans(detached, row, now, &listeners);
+    let holds = |group: &group::Group| port::held(row.port, &group.members, &listeners) == port::Holding::Ours;
+    if orphans.iter().any(holds) {
+        detached.tell.say(&format!("stopping an earlier life of {} that still holds port {}", row.short(), row.port));
+        for group in orphans {
+            group::stop(group, super::GRACE).await.map_err(|e| {
+                Error::new(Code::StillRunning, format!("cannot stop an earlier life of {}: {e}", row.short()))
+            })?;
+        }
+        if listeners_on(row.port)? {
+            return Err(squatter(row, &listeners));
+        }
+        return Ok(());
+    }
+    Err(squatter(row, &listeners))
+}
+
+/// The failure of a module whose port somebody else has.
+pub(super) fn squatter(row: &Row, listeners: &Listeners) -> Failure {
+    let port = row.port;
+    let (who, hint) = match port::holder(port, listeners) {
+        Holder::Process { pid } => (
+            format!("process {pid} ({})", process::command_line(pid)),
+            format!("stop process {pid} if you do not need it, or give {} another port", row.short()),
+        ),
+        Holder::Hidden { uid } => (
+            format!("a process of uid {uid} that cannot be looked into"),
+            format!("`sudo parachute status` may name it, or `sudo ss -ltnp 'sport = :{port}'`"),
+        ),
+        Holder::Nobody => ("somebody who has just left".to_owned(), "try again".to_owned()),
+    };
+    let said = format!("port {port} is held by {who}, which is not {}'s", row.short());
+    Failure::of(StartError::new(StartErrorType::PortSquatter, said), Some(hint), Vec::new())
+}
+
+/// All processes now.
+pub(super) fn snapshot() -> Result<Snapshot> {
+    Snapshot::take().map_err(|e| Error::new(Code::Io, format!("cannot read the process table: {e}")))
+}
+
+/// All listeners now.
+pub(super) fn listeners() -> Result<Listeners> {
+    Listeners::read().map_err(|e| Error::new(Code::Io, format!("cannot read the table of listening ports: {e}")))
+}
+
+fn listeners_on(port: u16) -> Result<bool> {
+    Ok(listeners()?.on(port).next().is_some())
+}

@@ -1,0 +1,244 @@
+//! The work behind `parachute add` and `parachute remove`: what would be written, and writing it.
+//! Starts and stops nothing, and never changes a `module.json` that is a module's own.
+
+mod fields;
+mod ports;
+#[cfg(test)]
+mod tests;
+mod version;
+
+use super::{
+    manifest,
+    registry::{self, Document, Name, Registry, Row},
+};
+use crate::{
+    error::{Code, Error, Result},
+    home::{Home, rel},
+    os::{files, port::Listeners},
+};
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+
+/// What a person asks `add` for. What is not given stays as it is in a row that is replaced.
+#[derive(Clone, Debug, Default)]
+pub struct Addition {
+    /// Short or service name.
+    pub name: String,
+    /// Its port, at least 1.
+    pub port: u16,
+    /// Its health path; `/health` when there is none.
+    pub health: Option<String>,
+    /// Its paths, each with a `/` first.
+    pub paths: Vec<String>,
+    /// Its folder, which must be there; relative to ours.
+    pub dir: Option<PathBuf>,
+    /// Its start command; empty when its own manifest or the table says it.
+    pub command: Vec<String>,
+    /// Its name for people.
+    pub display_name: Option<String>,
+    /// One line about it for people.
+    pub tagline: Option<String>,
+    /// A reserved port, and one that somebody listens on, are fine.
+    pub force: bool,
+    /// A row of that name is changed.
+    pub replace: bool,
+}
+
+/// What [`add`] would write, or has written.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The new row.
+    pub row: Row,
+    /// The row as JSON.
+    pub json: Value,
+    /// The row that it takes the place of.
+    pub replaces: Option<Row>,
+    /// The registry's file.
+    pub registry: PathBuf,
+    /// The manifest that is written for a command.
+    pub manifest: Option<PathBuf>,
+    /// What a person should know of, without its being wrong.
+    pub warnings: Vec<String>,
+}
+
+/// What [`add`] has written.
+pub type Added = Planned;
+
+/// What [`add`] would do; changes nothing. The same errors as `add`, but for those of writing.
+pub fn check(home: &Home, addition: &Addition) -> Result<Planned> {
+    // Where nobody can say who listens, a port that is taken shows at the first start.
+    let listeners = Listeners::read().unwrap_or_default();
+    check_against(home, addition, &listeners)
+}
+
+fn check_against(home: &Home, addition: &Addition, listeners: &Listeners) -> Result<Planned> {
+    plan(home, addition, listeners, &mut registry::load(home)?)
+}
+
+/// Adds a row, and a manifest for a command. All or nothing: when the row cannot be written, the
+/// manifest is as it was.
+pub fn add(home: &Home, addition: &Addition) -> Result<Added> {
+    let listeners = Listeners::read().unwrap_or_default();
+    add_against(home, addition, &listeners)
+}
+
+fn add_against(home: &Home, addition: &Addition, listeners: &Listeners) -> Result<Added> {
+    let mut planned = check_against(home, addition, listeners)?;
+    let path = rel::manifest(planned.row.short());
+    let mut before = None;
+    if planned.manifest.is_some() {
+        std::fs::create_dir_all(home.root())
+            .map_err(|error| Error::io("make", home.root(), &error))?;
+        before = files::read(home, &path, manifest::LIMIT)?;
+        let text = manifest::render(&planned.row, &addition.command)?;
+        files::replace(home, &path, 0o644, &text)?;
+    }
+    let written = registry::edit(home, |document| {
+        planned = plan(home, addition, listeners, document)?;
+        Ok(true)
+    });
+    if let Err(error) = written {
+        if planned.manifest.is_some() {
+            let _ = match before {
+                Some(text) => files::replace(home, &path, 0o644, &text),
+                None => files::remove(home, &path),
+            };
+        }
+        return Err(error);
+    }
+    Ok(planned)
+}
+
+/// Removes a row, and the manifest that `add` wrote for it. Gives the row as it was.
+pub fn remove(home: &Home, name: &str) -> Result<Row> {
+    let mut gone = None;
+    registry::edit(home, |document| {
+        let rows = Registry::strict(&document.rows(), &home.registry())?;
+        gone = rows.find(name).cloned();
+        match document.position(name) {
+            Some(at) if gone.is_some() => {
+                document.rows_mut().remove(at);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    })?;
+    let Some(row) = gone else {
+        let shown: String = name.chars().take(80).collect();
+        return Err(Error::new(
+            Code::NotInstalled,
+            format!("no module named {shown:?} is registered"),
+        )
+        .hint("`parachute status` lists those that are"));
+    };
+    if matches!(manifest::read_own(home, row.short()), Ok(Some(manifest)) if manifest.ours) {
+        files::remove(home, rel::manifest(row.short()))?;
+    }
+    Ok(row)
+}
+
+/// Puts the new row into `document`, after everything that could be wrong with it.
+fn plan(
+    home: &Home,
+    addition: &Addition,
+    listeners: &Listeners,
+    document: &mut Document,
+) -> Result<Planned> {
+    let name = Name::new(&addition.name)?;
+    fields::check(addition)?;
+    let rows = Registry::strict(&document.rows(), &home.registry())?;
+    let old = rows.find(name.short()).cloned();
+    if old.is_some() && !addition.replace {
+        return Err(Error::new(
+            Code::AlreadyRegistered,
+            format!("{name} is registered already"),
+        )
+        .hint("give `--replace` to change its row"));
+    }
+    ports::check(&name, addition, old.as_ref(), &rows, listeners)?;
+    let dir = addition.dir.as_deref().map(fields::folder).transpose()?;
+    let mut warnings = Vec::new();
+    let manifest = manifest_of(home, &name, addition, &mut warnings)?;
+    let fresh = fields::of(home, &name, addition, old.as_ref(), dir.as_deref())?;
+    let at = match document.position(name.short()) {
+        Some(at) => at,
+        None => {
+            document.rows_mut().push(Value::Object(Map::new()));
+            document.rows().len() - 1
+        }
+    };
+    if let Some(row) = document
+        .rows_mut()
+        .get_mut(at)
+        .and_then(Value::as_object_mut)
+    {
+        for (field, value) in fresh {
+            row.insert(field.to_owned(), value);
+        }
+        row.shift_remove("lastStartError");
+    }
+    let json = document.rows().get(at).cloned().unwrap_or_default();
+    let row = Registry::strict(&document.rows(), &home.registry())?
+        .find(name.short())
+        .cloned()
+        .ok_or_else(|| Error::new(Code::Io, format!("the row of {name} cannot be made")))?;
+    if addition.command.is_empty() {
+        startable(home, &row, &mut warnings);
+    }
+    Ok(Planned {
+        row,
+        json,
+        replaces: old,
+        registry: home.registry(),
+        manifest,
+        warnings,
+    })
+}
+
+/// Where the manifest of a command goes; refuses where there is one that `add` did not write.
+fn manifest_of(
+    home: &Home,
+    name: &Name,
+    addition: &Addition,
+    warnings: &mut Vec<String>,
+) -> Result<Option<PathBuf>> {
+    let path = home.at(rel::manifest(name.short()));
+    let own = manifest::read_own(home, name.short());
+    if addition.command.is_empty() {
+        if let Ok(Some(manifest)) = own
+            && manifest.ours
+        {
+            warnings.push(format!(
+                "its start command stays the one in {}",
+                path.display()
+            ));
+        }
+        return Ok(None);
+    }
+    match own {
+        Ok(None) => Ok(Some(path)),
+        Ok(Some(manifest)) if manifest.ours => Ok(Some(path)),
+        Ok(Some(_)) => Err(Error::new(
+            Code::Refused,
+            format!(
+                "{} is the module's own and is not overwritten",
+                path.display()
+            ),
+        )
+        .hint("leave the command out, or change `startCmd` in that file")),
+        Err(error) => Err(error),
+    }
+}
+
+/// Warns of a row that nothing says how to start.
+fn startable(home: &Home, row: &Row, warnings: &mut Vec<String>) {
+    let found =
+        manifest::read(home, row).map(|manifest| super::launch::command(row, manifest.as_ref()));
+    match found {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) | Err(error) => warnings.push(match error.hint {
+            Some(hint) => format!("{}; {hint}", error.message),
+            None => error.message,
+        }),
+    }
+}
