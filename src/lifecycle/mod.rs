@@ -1,6 +1,7 @@
 //! Who carries out a verb on this box: the managed or the detached way, chosen once, in one
 //! place. A verb names no way; it asks for a [`Site`] and tells it what it wants.
 
+pub mod caller;
 pub mod detached;
 pub mod follow;
 pub mod status;

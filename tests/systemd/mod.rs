@@ -10,6 +10,7 @@
 )]
 
 mod driver;
+mod init;
 mod manager;
 mod unit;
 

@@ -238,7 +238,7 @@ impl Systemd {
     }
 
     /// The unit's last lines, as they go with an error; none when they cannot be had.
-    pub(super) async fn excerpt(&self) -> Vec<String> {
+    pub async fn excerpt(&self) -> Vec<String> {
         let tail = Tail {
             lines: LINES,
             since: None,
