@@ -4,6 +4,7 @@
 pub mod add;
 pub mod demo;
 pub mod health;
+pub mod init;
 pub mod is_active;
 pub mod is_installed;
 pub mod logs;
@@ -13,16 +14,21 @@ pub mod start;
 pub mod status;
 pub mod stop;
 pub mod testmodule;
+pub mod uninstall_unit;
 pub mod wait;
 
 mod changes;
+mod keeping;
 
 use crate::{
     cli::Verb,
     context::Context,
     error::{Code, Error, Exit, Result},
     lifecycle::{self, Site},
-    manager::Scope,
+    manager::{
+        Scope,
+        systemd::{self, Caller},
+    },
     os::identity,
     output::Output,
 };
@@ -41,6 +47,9 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
     match verb {
         Verb::Demo(args) => return demo::run(args, cx, out).await,
         Verb::TestModule(args) => return testmodule::run(args, cx).await,
+        Verb::Init(args) => return init::run(args, cx, out).await,
+        Verb::UninstallUnit(args) => return uninstall_unit::run(args, cx, out).await,
+        Verb::UnitLook => return unit_look(cx, out).await,
         _ => {}
     }
     let mut site = lifecycle::detect(cx).await?;
@@ -62,8 +71,16 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
         Verb::IsInstalled(args) => is_installed::run(args, &site, out).await,
         Verb::Wait(args) => wait::run(args, &site, cx, out).await,
         Verb::Health(args) => health::run(args, &site, out).await,
-        Verb::Demo(_) | Verb::TestModule(_) => Ok(Exit::Success),
+        Verb::Demo(_) | Verb::TestModule(_) | Verb::Init(_) | Verb::UninstallUnit(_) | Verb::UnitLook => Ok(Exit::Success),
     }
+}
+
+/// What root asks this program as another user: how that user's unit stands.
+async fn unit_look(cx: &Context, out: &Output) -> Result<Exit> {
+    let json = systemd::look_as_json(&Caller::of(cx)).await;
+    out.human(|to| writeln!(to, "{json}"))
+        .map_err(|e| Error::new(Code::Io, format!("cannot write to stdout: {e}")))?;
+    Ok(Exit::Success)
 }
 
 /// Root acts on somebody else's home as its owner: in a child that has dropped its privileges, so
