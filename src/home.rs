@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// A box's folder, `~/.parachute` unless told otherwise. Always absolute.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Home(PathBuf);
 
 impl Home {

@@ -1,1 +1,6 @@
 //! All tests of the program that ships, in one binary.
+
+mod client;
+mod fakes;
+#[cfg(target_os = "linux")]
+mod systemd;

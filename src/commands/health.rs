@@ -36,7 +36,11 @@ impl Report for Health {
 /// Carries it out.
 pub async fn run(_: &Args, site: &Site, out: &Output) -> Result<Exit> {
     let (health, exit) = word(&site.observe().await);
-    Ok(out.report(&Health { schema: SCHEMA, health, exit }))
+    Ok(out.report(&Health {
+        schema: SCHEMA,
+        health,
+        exit,
+    }))
 }
 
 /// One word for a whole box. Modules that were stopped on purpose do not make a running one unwell.

@@ -1,14 +1,17 @@
 //! What keeps the hub alive: one trait, one file a manager. A manager starts, stops, restarts and
 //! looks; it never signals the hub behind its manager's back and knows nothing of modules.
 
+pub mod external;
 pub mod launchd;
+pub mod pidfile;
+pub mod systemd;
 
 use crate::{api::Time, error::Result, home::Home};
 use async_trait::async_trait;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// Whose units: the machine's or one user's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// The machine's.
@@ -35,7 +38,7 @@ pub struct Unit {
 }
 
 /// Why a unit is not up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Cause {
     /// Exit code.
     Exit(i32),
@@ -56,7 +59,7 @@ pub enum Cause {
 }
 
 /// How a unit stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum UnitState {
     /// No such unit.
     NotInstalled,
@@ -100,7 +103,7 @@ pub enum UnitState {
 }
 
 /// What a look at an installed unit gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Installed {
     /// Which scope it is in.
     pub scope: Scope,
@@ -126,6 +129,9 @@ pub struct Installed {
     pub cpu: Option<Duration>,
     /// Memory in bytes, where the manager accounts it.
     pub memory: Option<u64>,
+    /// What a person should know of it: an environment file that cannot be read, a file that
+    /// changed since the manager read it.
+    pub notes: Vec<String>,
 }
 
 /// Which lines of a log.

@@ -139,3 +139,7 @@ fn finish(line: Vec<u8>, count: usize, lines: &mut VecDeque<String>) {
 pub fn open(home: &Home, path: &Path) -> Result<File> {
     files::append(home, path, 0o640)
 }
+
+#[cfg(test)]
+#[path = "logfile_tests.rs"]
+mod tests;

@@ -71,11 +71,8 @@ pub fn of_dir(dir: &Path) -> PathBuf {
 /// wrong type is passed over.
 pub fn parse(bytes: &[u8], file: &Path) -> Result<Manifest> {
     let wrong = |what: &str| {
-        Error::new(
-            Code::ManifestBroken,
-            format!("{} {what}", file.display()),
-        )
-        .hint("correct that file, or give the module's command with `parachute add … --replace -- COMMAND`")
+        Error::new(Code::ManifestBroken, format!("{} {what}", file.display()))
+            .hint("correct that file, or move it out of the way")
     };
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let root: Value = serde_json::from_slice(bytes)

@@ -1,6 +1,8 @@
 //! The edge to the operating system: processes, ports, pidfiles, files beneath the home,
 //! spawning, identity. `cfg` lives here and nowhere else. Knows nothing of modules or hubs.
 
+#[cfg(target_os = "macos")]
+mod darwin;
 pub mod files;
 pub mod group;
 pub mod identity;

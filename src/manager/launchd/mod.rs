@@ -195,6 +195,7 @@ impl ServiceManager for Launchd {
                 .map(|runs| runs.saturating_sub(1)),
             cpu: None,
             memory: None,
+            notes: Vec::new(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! The work behind `parachute add` and `parachute remove`: what would be written, and writing it.
 //! Starts and stops nothing, and never changes a `module.json` that is a module's own.
 
+mod fields;
 mod ports;
 #[cfg(test)]
 mod tests;
@@ -15,8 +16,8 @@ use crate::{
     home::{Home, rel},
     os::{files, port::Listeners},
 };
-use serde_json::{Map, Value, json};
-use std::path::{Path, PathBuf};
+use serde_json::{Map, Value};
+use std::path::PathBuf;
 
 /// What a person asks `add` for. What is not given stays as it is in a row that is replaced.
 #[derive(Clone, Debug, Default)]
@@ -144,7 +145,7 @@ fn plan(
     document: &mut Document,
 ) -> Result<Planned> {
     let name = Name::new(&addition.name)?;
-    check_words(addition)?;
+    fields::check(addition)?;
     let rows = Registry::strict(&document.rows(), &home.registry())?;
     let old = rows.find(name.short()).cloned();
     if old.is_some() && !addition.replace {
@@ -155,10 +156,10 @@ fn plan(
         .hint("give `--replace` to change its row"));
     }
     ports::check(&name, addition, old.as_ref(), &rows, listeners)?;
-    let dir = addition.dir.as_deref().map(folder).transpose()?;
+    let dir = addition.dir.as_deref().map(fields::folder).transpose()?;
     let mut warnings = Vec::new();
     let manifest = manifest_of(home, &name, addition, &mut warnings)?;
-    let fresh = fields(home, &name, addition, old.as_ref(), dir.as_deref())?;
+    let fresh = fields::of(home, &name, addition, old.as_ref(), dir.as_deref())?;
     let at = match document.position(name.short()) {
         Some(at) => at,
         None => {
@@ -191,56 +192,6 @@ fn plan(
         registry: home.registry(),
         manifest,
         warnings,
-    })
-}
-
-/// What the command line says, by itself.
-fn check_words(addition: &Addition) -> Result<()> {
-    let usage = |what: &str| Err(Error::new(Code::Usage, what));
-    let odd = |text: &String| text.chars().any(|c| c.is_control() || c == ' ');
-    if addition.port == 0 {
-        return usage("a port is a number from 1 to 65535");
-    }
-    for path in addition.health.iter().chain(&addition.paths) {
-        if !path.starts_with('/') || odd(path) {
-            return usage(&format!("{path:?} is no path: it must start with `/`"));
-        }
-    }
-    if addition.command.first().is_some_and(String::is_empty) {
-        return usage("the start command is empty");
-    }
-    if addition.command.iter().any(|word| word.contains('\0')) {
-        return usage("the start command has a NUL character");
-    }
-    let shown = [&addition.display_name, &addition.tagline];
-    if shown
-        .into_iter()
-        .flatten()
-        .any(|text| text.chars().any(char::is_control))
-    {
-        return usage("a name for people and a tagline have no control characters");
-    }
-    Ok(())
-}
-
-/// A module's folder, absolute.
-fn folder(dir: &Path) -> Result<String> {
-    let path = std::path::absolute(dir).map_err(|error| Error::io("find", dir, &error))?;
-    let meta = std::fs::metadata(&path).map_err(|error| Error::io("look at", &path, &error))?;
-    if !meta.is_dir() {
-        return Err(Error::new(
-            Code::Usage,
-            format!("{} is not a directory", path.display()),
-        ));
-    }
-    path.to_str().map(str::to_owned).ok_or_else(|| {
-        Error::new(
-            Code::Usage,
-            format!(
-                "{} is not UTF-8 text, which services.json has to be",
-                path.display()
-            ),
-        )
     })
 }
 
@@ -277,58 +228,6 @@ fn manifest_of(
         .hint("leave the command out, or change `startCmd` in that file")),
         Err(error) => Err(error),
     }
-}
-
-/// The fields that a row gets, in the order that a new one has them.
-fn fields(
-    home: &Home,
-    name: &Name,
-    addition: &Addition,
-    old: Option<&Row>,
-    dir: Option<&str>,
-) -> Result<Vec<(&'static str, Value)>> {
-    let mut fields = vec![
-        ("name", json!(name.service())),
-        ("port", json!(addition.port)),
-    ];
-    if old.is_none() || !addition.paths.is_empty() {
-        fields.push(("paths", json!(addition.paths)));
-    }
-    match &addition.health {
-        Some(health) => fields.push(("health", json!(health))),
-        None if old.is_none() => fields.push(("health", json!("/health"))),
-        None => {}
-    }
-    match dir {
-        Some(dir) => fields.push(("version", json!(version::of(Path::new(dir))))),
-        None if old.is_none() => fields.push(("version", json!(version::UNKNOWN))),
-        None => {}
-    }
-    if let Some(text) = &addition.display_name {
-        fields.push(("displayName", json!(text)));
-    }
-    if let Some(text) = &addition.tagline {
-        fields.push(("tagline", json!(text)));
-    }
-    let has_dir = old.is_some_and(|row| row.install_dir.is_some());
-    match dir {
-        Some(dir) => fields.push(("installDir", json!(dir))),
-        None if !addition.command.is_empty() && !has_dir => {
-            let dir = home.at(name.short());
-            let text = dir.to_str().ok_or_else(|| {
-                Error::new(
-                    Code::HomeUnusable,
-                    format!(
-                        "{} is not UTF-8 text, which services.json has to be",
-                        dir.display()
-                    ),
-                )
-            })?;
-            fields.push(("installDir", json!(text)));
-        }
-        None => {}
-    }
-    Ok(fields)
 }
 
 /// Warns of a row that nothing says how to start.

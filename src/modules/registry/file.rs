@@ -110,7 +110,9 @@ pub(super) fn replace(home: &Home, before: Option<&[u8]>, after: &[u8]) -> Resul
     }
     temp.replace(name).map_err(failed)?;
     // Some file systems cannot sync a folder; the rename has happened all the same.
-    let _ = rustix::fs::fsync(&dir);
+    if let Ok(folder) = dir.open(".") {
+        let _ = folder.sync_all();
+    }
     Ok(Replaced::Yes)
 }
 

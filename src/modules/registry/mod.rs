@@ -15,7 +15,6 @@ pub use self::{
     store::{edit, load, set_start_error},
 };
 
-
 use self::name::unsafe_segment;
 use crate::{
     api::StartError,

@@ -23,6 +23,10 @@ mod macos;
 mod stat;
 #[cfg(target_os = "macos")]
 use macos as platform;
+#[cfg(target_os = "macos")]
+pub(in crate::os) use macos::open_files;
+#[cfg(any(target_os = "macos", test))]
+mod args;
 #[cfg(test)]
 mod tests;
 

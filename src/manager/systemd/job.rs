@@ -1,0 +1,278 @@
+//! Starting, stopping and restarting by systemd's jobs: the signal is listened for before the job
+//! is made, and when it does not come the job itself is looked at.
+
+use super::{Systemd, UNIT, agent::Agent, bus, bus::Fault};
+use crate::{
+    error::{Code, Error, Result},
+    manager::{Cause, Scope, Tail, UnitState},
+};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use zbus::{MatchRule, MessageStream, OwnedObjectPath, message::Type};
+
+/// The longest that a job may take: above any `TimeoutStartSec` and `TimeoutStopSec` of a hub, so
+/// that systemd's own verdict comes first. A verb has a shorter bound of its own.
+const JOB: Duration = Duration::from_secs(150);
+/// How long the signal of a job may be silent before the job is looked at.
+const SILENT: Duration = Duration::from_millis(500);
+/// Lines of the journal that go with a failure.
+const LINES: usize = 50;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Start,
+    Stop,
+    Restart,
+}
+
+impl Verb {
+    fn word(self) -> &'static str {
+        match self {
+            Verb::Start => "start",
+            Verb::Stop => "stop",
+            Verb::Restart => "restart",
+        }
+    }
+
+    fn method(self) -> &'static str {
+        match self {
+            Verb::Start => "StartUnit",
+            Verb::Stop => "StopUnit",
+            Verb::Restart => "RestartUnit",
+        }
+    }
+}
+
+impl Systemd {
+    /// Carries out a job and returns when it is over; then the unit is where the verb wanted it.
+    pub(super) async fn job(&self, verb: Verb) -> Result<()> {
+        let word = verb.word();
+        let explain = |fault| self.explain(fault, word);
+        let bus = self.bus().await?;
+        // Polkit has a say only about the machine's units, and root is not asked.
+        let interactive =
+            self.caller.terminal && self.scope == Scope::System && self.caller.uid != 0;
+        let _agent = match interactive {
+            true => Agent::open().await,
+            false => None,
+        };
+        let mut removed = self.subscribe().await.map_err(explain)?;
+        let before = self.facts(UNIT).await.map_err(explain)?;
+        if verb == Verb::Stop && before.state() == UnitState::NotInstalled {
+            return Err(Error::new(
+                Code::NotInstalled,
+                format!("there is no {UNIT}"),
+            ));
+        }
+        // Without it, a unit at its start limit refuses to start.
+        if verb != Verb::Stop && before.active == "failed" {
+            (bus.manage("ResetFailedUnit", &(UNIT,), interactive).await)
+                .map(drop)
+                .or_else(|fault| match fault.is("NoSuchUnit") {
+                    true => Ok(()),
+                    false => Err(explain(fault)),
+                })?;
+        }
+        let reply = bus
+            .manage(verb.method(), &(UNIT, "replace"), interactive)
+            .await;
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(fault) => return self.refused(fault, verb).await,
+        };
+        let job: OwnedObjectPath = match reply.body().deserialize() {
+            Ok(job) => job,
+            Err(error) => {
+                return Err(Error::new(
+                    Code::UnitFailed,
+                    format!("systemd's answer cannot be read: {error}"),
+                ));
+            }
+        };
+        let result = self.outcome(&mut removed, job.as_str()).await?;
+        self.judge(verb, result.as_deref()).await
+    }
+
+    /// From here on, `JobRemoved` of the hub's unit arrives.
+    async fn subscribe(&self) -> Result<MessageStream, Fault> {
+        let bus = self.bus().await.map_err(Fault::Unreachable)?;
+        let rule = MatchRule::builder()
+            .msg_type(Type::Signal)
+            .sender("org.freedesktop.systemd1")
+            .path(bus::MANAGER)
+            .interface("org.freedesktop.systemd1.Manager")
+            .member("JobRemoved")
+            .arg(2, UNIT)
+            .build()
+            .map_err(|error| Fault::Refused {
+                name: String::new(),
+                said: error.to_string(),
+            })?;
+        let stream = bus.listen(rule).await?;
+        bus.manage("Subscribe", &(), false).await?;
+        Ok(stream)
+    }
+
+    /// The result of a job; `None` when it is over and its signal was lost.
+    async fn outcome(&self, removed: &mut MessageStream, job: &str) -> Result<Option<String>> {
+        let end = Instant::now() + JOB;
+        loop {
+            let look = (Instant::now() + SILENT).min(end);
+            match timeout_at(look, bus::next(removed)).await {
+                Ok(Some(Ok(message))) => {
+                    type Removed = (u32, OwnedObjectPath, String, String);
+                    if let Ok((_, path, _, result)) = message.body().deserialize::<Removed>()
+                        && path.as_str() == job
+                    {
+                        return Ok(Some(result));
+                    }
+                }
+                Ok(Some(Err(_)) | None) => {
+                    return Err(Error::new(
+                        Code::ManagerUnreachable,
+                        format!("the bus went away while {UNIT} was on its way"),
+                    )
+                    .hint("`parachute status` shows what has become of it"));
+                }
+                Err(_) if Instant::now() >= end => {
+                    return Err(Error::new(
+                        Code::TimedOut,
+                        format!(
+                            "systemd's job for {UNIT} is not over after {} s",
+                            JOB.as_secs()
+                        ),
+                    ));
+                }
+                Err(_) => {
+                    if !self.pending(job).await? {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn pending(&self, job: &str) -> Result<bool> {
+        let bus = self.bus().await?;
+        let state = ("org.freedesktop.systemd1.Job", "State");
+        let interface = "org.freedesktop.DBus.Properties";
+        match bus.call(job, interface, "Get", &state).await {
+            Ok(_) => Ok(true),
+            Err(Fault::Refused { .. }) => Ok(false),
+            Err(Fault::Unreachable(error)) => Err(error),
+        }
+    }
+
+    /// After the job, the unit has the last word.
+    async fn judge(&self, verb: Verb, result: Option<&str>) -> Result<()> {
+        let word = verb.word();
+        let facts = self
+            .facts(UNIT)
+            .await
+            .map_err(|fault| self.explain(fault, word))?;
+        let state = facts.state();
+        let reached = match verb {
+            Verb::Stop => !matches!(
+                state,
+                UnitState::Running { .. } | UnitState::Starting | UnitState::Stopping
+            ),
+            Verb::Start | Verb::Restart => matches!(state, UnitState::Running { .. }),
+        };
+        let error = match result {
+            Some("done") | None if reached => return Ok(()),
+            Some("done") | None if state == UnitState::Stopped => Error::new(
+                Code::UnitFailed,
+                format!("systemd skipped {UNIT}: a condition of the unit is not met"),
+            ),
+            Some("done" | "failed") | None => Error::new(
+                Code::UnitFailed,
+                format!("{UNIT} did not {word}: {}", shown(&state)),
+            ),
+            Some("timeout") => Error::new(
+                Code::TimedOut,
+                format!("systemd gave up on the {word} of {UNIT}: it took too long"),
+            ),
+            Some("dependency") => Error::new(
+                Code::UnitFailed,
+                format!("{UNIT} did not {word}: a unit that it needs failed"),
+            )
+            .hint(format!("`{} list-dependencies {UNIT}`", self.systemctl())),
+            Some("canceled") => Error::new(
+                Code::UnitFailed,
+                format!("the {word} of {UNIT} was cancelled by another start or stop"),
+            ),
+            Some("skipped") => Error::new(
+                Code::UnitFailed,
+                format!("systemd skipped the {word} of {UNIT}: it does not apply as it stands"),
+            ),
+            Some(other) => Error::new(
+                Code::UnitFailed,
+                format!("{UNIT} did not {word}: systemd says {other:?}"),
+            ),
+        };
+        Err(error.log(self.excerpt().await))
+    }
+
+    /// A job that systemd would not make; a broken or masked unit is told apart.
+    async fn refused(&self, fault: Fault, verb: Verb) -> Result<()> {
+        // Older ones answer `LoadFailed` for everything, newer ones have a name for each.
+        if let Fault::Refused { .. } = &fault
+            && !fault.is_denied()
+            && let Ok(facts) = self.facts(UNIT).await
+            && let UnitState::Broken { said } = facts.state()
+        {
+            return Err(Error::new(
+                Code::UnitFailed,
+                format!("{UNIT} cannot be used: {}", super::plain(&said)),
+            )
+            .hint(match &facts.path {
+                Some(path) => format!("`systemd-analyze verify {}`", path.display()),
+                None => format!("`systemd-analyze verify {UNIT}`"),
+            }));
+        }
+        Err(self.explain(fault, verb.word()))
+    }
+
+    /// The unit's last lines, as they go with an error; none when they cannot be had.
+    pub(super) async fn excerpt(&self) -> Vec<String> {
+        let tail = Tail {
+            lines: LINES,
+            since: None,
+        };
+        self.journal(&tail, "cat").await.unwrap_or_default()
+    }
+}
+
+fn shown(state: &UnitState) -> String {
+    match state {
+        UnitState::Failed { cause } | UnitState::Retrying { cause, .. } => cause.to_string(),
+        UnitState::Masked => "it is masked".into(),
+        UnitState::NotInstalled => "it is not there any more".into(),
+        UnitState::Broken { said } => super::plain(said),
+        UnitState::Running { .. } => "it still runs".into(),
+        UnitState::Starting => "it is still starting".into(),
+        UnitState::Stopping => "it is still stopping".into(),
+        UnitState::Stopped => "it stopped again at once".into(),
+        UnitState::Unknown { said } => said.clone(),
+    }
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            // systemd.exec(5), process exit codes.
+            Cause::Exit(200) => f.write_str("exit code 200 (its working directory is not there)"),
+            Cause::Exit(203) => f.write_str("exit code 203 (its program cannot be executed)"),
+            Cause::Exit(217) => f.write_str("exit code 217 (its user does not exist)"),
+            Cause::Exit(226) => f.write_str("exit code 226 (its namespaces cannot be set up)"),
+            Cause::Exit(code) => write!(f, "exit code {code}"),
+            Cause::Signal(signal) => write!(f, "killed by signal {signal}"),
+            Cause::Watchdog => f.write_str("it stopped answering its watchdog"),
+            Cause::OutOfMemory => f.write_str("out of memory"),
+            Cause::Timeout => f.write_str("it did not start or stop in time"),
+            Cause::StartLimit => f.write_str("too many starts in a row"),
+            Cause::CodeSigning => f.write_str("its code signature was refused"),
+            Cause::Other(said) => f.write_str(said),
+        }
+    }
+}

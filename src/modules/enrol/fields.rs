@@ -1,0 +1,113 @@
+//! The fields of a row that is being made: what the command line may say, and what a row gets
+//! from it. Looks at a module's folder, touches nothing.
+
+use super::{Addition, version};
+use crate::{
+    error::{Code, Error, Result},
+    home::Home,
+    modules::registry::{Name, Row},
+};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// What the command line says, by itself.
+pub(super) fn check(addition: &Addition) -> Result<()> {
+    let usage = |what: &str| Err(Error::new(Code::Usage, what));
+    let odd = |text: &String| text.chars().any(|c| c.is_control() || c == ' ');
+    if addition.port == 0 {
+        return usage("a port is a number from 1 to 65535");
+    }
+    for path in addition.health.iter().chain(&addition.paths) {
+        if !path.starts_with('/') || odd(path) {
+            return usage(&format!("{path:?} is no path: it must start with `/`"));
+        }
+    }
+    if addition.command.first().is_some_and(String::is_empty) {
+        return usage("the start command is empty");
+    }
+    if addition.command.iter().any(|word| word.contains('\0')) {
+        return usage("the start command has a NUL character");
+    }
+    let shown = [&addition.display_name, &addition.tagline];
+    if shown
+        .into_iter()
+        .flatten()
+        .any(|text| text.chars().any(char::is_control))
+    {
+        return usage("a name for people and a tagline have no control characters");
+    }
+    Ok(())
+}
+
+/// A module's folder, absolute.
+pub(super) fn folder(dir: &Path) -> Result<String> {
+    let path = std::path::absolute(dir).map_err(|error| Error::io("find", dir, &error))?;
+    let meta = std::fs::metadata(&path).map_err(|error| Error::io("look at", &path, &error))?;
+    if !meta.is_dir() {
+        return Err(Error::new(
+            Code::Usage,
+            format!("{} is not a directory", path.display()),
+        ));
+    }
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        Error::new(
+            Code::Usage,
+            format!(
+                "{} is not UTF-8 text, which services.json has to be",
+                path.display()
+            ),
+        )
+    })
+}
+
+/// The fields that a row gets, in the order that a new one has them.
+pub(super) fn of(
+    home: &Home,
+    name: &Name,
+    addition: &Addition,
+    old: Option<&Row>,
+    dir: Option<&str>,
+) -> Result<Vec<(&'static str, Value)>> {
+    let mut fields = vec![
+        ("name", json!(name.service())),
+        ("port", json!(addition.port)),
+    ];
+    if old.is_none() || !addition.paths.is_empty() {
+        fields.push(("paths", json!(addition.paths)));
+    }
+    match &addition.health {
+        Some(health) => fields.push(("health", json!(health))),
+        None if old.is_none() => fields.push(("health", json!("/health"))),
+        None => {}
+    }
+    match dir {
+        Some(dir) => fields.push(("version", json!(version::of(Path::new(dir))))),
+        None if old.is_none() => fields.push(("version", json!(version::UNKNOWN))),
+        None => {}
+    }
+    if let Some(text) = &addition.display_name {
+        fields.push(("displayName", json!(text)));
+    }
+    if let Some(text) = &addition.tagline {
+        fields.push(("tagline", json!(text)));
+    }
+    let has_dir = old.is_some_and(|row| row.install_dir.is_some());
+    match dir {
+        Some(dir) => fields.push(("installDir", json!(dir))),
+        None if !addition.command.is_empty() && !has_dir => {
+            let dir = home.at(name.short());
+            let text = dir.to_str().ok_or_else(|| {
+                Error::new(
+                    Code::HomeUnusable,
+                    format!(
+                        "{} is not UTF-8 text, which services.json has to be",
+                        dir.display()
+                    ),
+                )
+            })?;
+            fields.push(("installDir", json!(text)));
+        }
+        None => {}
+    }
+    Ok(fields)
+}
