@@ -73,14 +73,52 @@ fn as_owner(cx: &Context, site: &Site) -> Result<Option<Exit>> {
         return Ok(None);
     }
     let user = identity::user(site.owner).ok_or_else(|| {
-        Error::new(Code::HomeUnusable, format!("{} belongs to uid {}, which this machine does not know", site.home.root().display(), site.owner))
-            .hint("give that uid a name, or the folder another owner")
+        Error::new(
+            Code::HomeUnusable,
+            format!(
+                "{} belongs to uid {}, which this machine does not know",
+                site.home.root().display(),
+                site.owner
+            ),
+        )
+        .hint("give that uid a name, or the folder another owner")
     })?;
     let mut args: Vec<OsString> = vec!["--home".into(), site.home.root().into()];
     args.extend(without_home(&cx.args));
-    let status = identity::run_as(&user, &args, &[])
-        .map_err(|e| Error::new(Code::NoPermission, format!("cannot act as {}: {e}", user.name)))?;
+    let env: Vec<_> = cx
+        .env
+        .iter()
+        .filter(|(name, _)| handed_on(name))
+        .map(|(n, v)| (n.clone(), v.clone()))
+        .collect();
+    let status = identity::run_as(&user, &args, &env).map_err(|e| {
+        Error::new(
+            Code::NoPermission,
+            format!("cannot act as {}: {e}", user.name),
+        )
+    })?;
     Ok(Some(Exit::of_status(status)))
+}
+
+/// Variables that the home's owner gets from root: their processes' environments can be read by
+/// them, so nothing that may be secret.
+fn handed_on(name: &OsString) -> bool {
+    const NAMES: &[&str] = &[
+        "PATH",
+        "TERM",
+        "COLORTERM",
+        "NO_COLOR",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "COLUMNS",
+        "LANG",
+        "TZ",
+        "TMPDIR",
+    ];
+    let name = name.to_string_lossy();
+    NAMES.contains(&&*name)
+        || name.starts_with("LC_")
+        || (name.starts_with("PARACHUTE_") && name != "PARACHUTE_HOME")
 }
 
 /// The command line less `--home`, which goes in front; what follows `--` is the module's.
@@ -109,7 +147,20 @@ mod tests {
     #[test]
     fn home_is_taken_out_of_the_command_line_but_not_out_of_a_modules() {
         let args = |list: &[&str]| list.iter().map(OsString::from).collect::<Vec<_>>();
-        let given = args(&["--home", "/a", "add", "x", "--home=/b", "--", "run", "--home", "/c"]);
-        assert_eq!(without_home(&given), args(&["add", "x", "--", "run", "--home", "/c"]));
+        let given = args(&[
+            "--home",
+            "/a",
+            "add",
+            "x",
+            "--home=/b",
+            "--",
+            "run",
+            "--home",
+            "/c",
+        ]);
+        assert_eq!(
+            without_home(&given),
+            args(&["add", "x", "--", "run", "--home", "/c"])
+        );
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Exit},
 };
 use anstyle::{AnsiColor, Style};
+use clap::error::ErrorKind;
 use serde::Serialize;
 use std::{
     io::{self, IsTerminal, Write},
@@ -83,10 +84,17 @@ impl Output {
     /// Prints a report in the view that is wanted; gives its exit status. A reader that has gone
     /// away is no failure.
     pub fn report(&self, report: &impl Report) -> Exit {
-        let written = if self.json { json(report) } else { self.human(|to| report.human(to)) };
+        let written = if self.json {
+            json(report)
+        } else {
+            self.human(|to| report.human(to))
+        };
         match written {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                self.warn(&format!("cannot write to stdout: {}", crate::error::reason(&error)));
+                self.warn(&format!(
+                    "cannot write to stdout: {}",
+                    crate::error::reason(&error)
+                ));
                 Exit::Failed
             }
             _ => report.exit(),
@@ -113,7 +121,10 @@ impl Output {
     /// The error that ends a run: `error: …`, its log lines, then `hint: …`.
     pub fn error(&self, error: &Error) {
         if self.json {
-            let _ = json(&Failure { schema: SCHEMA, error });
+            let _ = json(&Failure {
+                schema: SCHEMA,
+                error,
+            });
         } else {
             let mut to = anstream::stderr().lock();
             let _ = failure(&mut to, None, error);
@@ -147,12 +158,27 @@ pub fn failure(to: &mut dyn Write, who: Option<&str>, error: &Error) -> io::Resu
 
 /// A command line that is wrong (exit 2), or a request for help or the version (exit 0).
 pub fn usage(error: &clap::Error) -> u8 {
-    let wants_json = std::env::args_os().take_while(|a| a != "--").any(|a| a == "--json");
+    let wants_json = std::env::args_os()
+        .take_while(|a| a != "--")
+        .any(|a| a == "--json");
     if error.use_stderr() && wants_json {
         let full = error.to_string();
-        let message = full.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let what = full
+            .split("\n\n")
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ");
+        let message = match error.kind() {
+            ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                "no verb was given".to_owned()
+            }
+            _ => what.split_whitespace().collect::<Vec<_>>().join(" "),
+        };
         let error = Error::new(crate::error::Code::Usage, message).hint("see `parachute --help`");
-        let _ = json(&Failure { schema: SCHEMA, error: &error });
+        let _ = json(&Failure {
+            schema: SCHEMA,
+            error: &error,
+        });
     } else {
         let _ = error.print();
     }

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     api::{StartError, StartErrorType},
     client::{self, Probe},
+    error::Code,
     home::rel,
     lifecycle::status::{BoxStatus, RowStatus, State, Way},
     modules::{
@@ -32,7 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(4);
 pub(super) async fn observe(detached: &Detached) -> BoxStatus {
     let mut notes = Vec::new();
     let registry = Registry::read(&detached.home).unwrap_or_else(|error| {
-        let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        let hint = error
+            .hint
+            .map(|hint| format!("; {hint}"))
+            .unwrap_or_default();
         notes.push(format!("{}{hint}", error.message));
         Registry::default()
     });
@@ -46,19 +50,38 @@ pub(super) async fn observe(detached: &Detached) -> BoxStatus {
         kernel("the table of listening ports", e);
         Listeners::default()
     });
-    let seen: Vec<Seen> = registry.rows.iter().map(|row| look(detached, &registry, row, &now, &listeners)).collect();
+    let seen: Vec<Seen> = registry
+        .rows
+        .iter()
+        .map(|row| look(detached, &registry, row, &now, &listeners))
+        .collect();
     let asked: Vec<usize> = (0..seen.len()).filter(|&at| seen[at].bound).collect();
-    let questions = asked.iter().map(|&at| (seen[at].row.port, seen[at].row.health.clone())).collect();
+    let questions = asked
+        .iter()
+        .map(|&at| (seen[at].row.port, seen[at].row.health.clone()))
+        .collect();
     let answers = client::probe_all(questions, client::PROBE_BOUND).await;
     let mut probes: Vec<Option<Probe>> = seen.iter().map(|_| None).collect();
     for (at, answer) in asked.into_iter().zip(answers) {
         probes[at] = Some(answer);
     }
-    let modules = seen
+    let modules: Vec<RowStatus> = seen
         .into_iter()
         .zip(probes)
         .map(|(seen, probe)| tell(detached, seen, probe, &listeners))
         .collect();
+    let live = |row: &&Row| {
+        modules
+            .iter()
+            .any(|m| m.service == row.name && m.state == State::Active)
+    };
+    let come_good: Vec<&Row> = registry
+        .rows
+        .iter()
+        .filter(|r| r.last_start_error.is_some())
+        .filter(live)
+        .collect();
+    notes.extend(forget(detached, &come_good));
     BoxStatus {
         schema: crate::api::SCHEMA,
         home: detached.home.clone(),
@@ -67,6 +90,37 @@ pub(super) async fn observe(detached: &Detached) -> BoxStatus {
         hub: None,
         modules,
         notes,
+    }
+}
+
+/// Takes the start errors away of modules that have come good since: whoever sees that does it
+/// (contract, section 4). An error that was written meanwhile stays. Somebody who may only look
+/// leaves it to others.
+fn forget(detached: &Detached, rows: &[&Row]) -> Option<String> {
+    const FIELD: &str = "lastStartError";
+    if rows.is_empty() {
+        return None;
+    }
+    let edited = registry::edit(&detached.home, |document| {
+        let mut changed = false;
+        for row in rows {
+            let Some(fields) = document.row_mut(&row.name) else {
+                continue;
+            };
+            let there = fields
+                .get(FIELD)
+                .and_then(|value| serde_json::from_value(value.clone()).ok());
+            if there == row.last_start_error {
+                changed |= fields.shift_remove(FIELD).is_some();
+            }
+        }
+        Ok(changed)
+    });
+    match edited {
+        Err(error) if error.code != Code::NoPermission => Some(format!(
+            "the notes of failed starts could not be removed: {error}"
+        )),
+        _ => None,
     }
 }
 
@@ -97,7 +151,12 @@ fn look<'a>(
 }
 
 /// Turns what was seen into a row.
-fn tell(detached: &Detached, seen: Seen<'_>, probe: Option<Probe>, listeners: &Listeners) -> RowStatus {
+fn tell(
+    detached: &Detached,
+    seen: Seen<'_>,
+    probe: Option<Probe>,
+    listeners: &Listeners,
+) -> RowStatus {
     let row = seen.row;
     let process = seen.view_of.unwrap_or(row);
     let mut out = blank(row);
@@ -108,7 +167,7 @@ fn tell(detached: &Detached, seen: Seen<'_>, probe: Option<Probe>, listeners: &L
         out.latency_ms = Some((latency.as_secs_f64() * 1e4).round() / 10.0);
     }
     match seen.standing {
-        Ok(Standing::Alive(group)) => alive(detached, process, &group, probe, listeners, &mut out),
+        Ok(Standing::Alive(group)) => alive(process, &group, probe, listeners, &mut out),
         Ok(standing) => down(detached, process, standing, probe, listeners, &mut out),
         Err(error) => {
             out.state = State::Failing;
@@ -116,7 +175,8 @@ fn tell(detached: &Detached, seen: Seen<'_>, probe: Option<Probe>, listeners: &L
         }
     }
     if out.state == State::Failing && out.log.is_empty() {
-        out.log = logfile::tail(&detached.home, &rel::log(process.short()), EXCERPT).unwrap_or_default();
+        out.log =
+            logfile::tail(&detached.home, &rel::log(process.short()), EXCERPT).unwrap_or_default();
     }
     out
 }
@@ -132,7 +192,10 @@ fn blank(row: &Row) -> RowStatus {
         uptime_seconds: None,
         latency_ms: None,
         url: Some(row.url()),
-        source: row.install_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned()),
+        source: row
+            .install_dir
+            .as_ref()
+            .map(|dir| dir.to_string_lossy().into_owned()),
         start_error: row.last_start_error.clone(),
         notes: Vec::new(),
         cpu_percent: None,
@@ -143,7 +206,6 @@ fn blank(row: &Row) -> RowStatus {
 
 /// Proven members live.
 fn alive(
-    detached: &Detached,
     row: &Row,
     group: &Group,
     probe: Option<Probe>,
@@ -156,27 +218,30 @@ fn alive(
         (Holding::Theirs, _) => {
             out.state = State::Failing;
             out.latency_ms = None;
-            out.notes.push(format!("it runs, but port {} is held by {}", row.port, holder(row.port, listeners)));
+            out.notes.push(format!(
+                "it runs, but port {} is held by {}",
+                row.port,
+                holder(row.port, listeners)
+            ));
         }
         (Holding::Ours | Holding::Unknown, Some(Probe::Live { .. })) => {
             out.state = State::Active;
-            if row.last_start_error.is_some() {
-                out.start_error = None;
-                // It has come good since: whoever sees that takes the note away (field note 2).
-                if let Err(error) = registry::set_start_error(&detached.home, &row.name, None) {
-                    out.notes.push(format!("the note of its failed start could not be removed: {error}"));
-                }
-            }
+            // It has come good since.
+            out.start_error = None;
         }
         (Holding::Nobody, _) | (_, None) if age < PATIENCE => {
             out.state = State::Pending;
-            out.notes.push(format!("starting: nothing listens on port {} yet", row.port));
+            out.notes.push(format!(
+                "starting: nothing listens on port {} yet",
+                row.port
+            ));
         }
         (Holding::Nobody, _) | (_, None) => {
             out.state = State::Failing;
             let said = format!("it runs, but nothing listens on port {}", row.port);
             out.notes.push(said.clone());
-            out.start_error.get_or_insert_with(|| StartError::new(StartErrorType::StartedButUnbound, said));
+            out.start_error
+                .get_or_insert_with(|| StartError::new(StartErrorType::StartedButUnbound, said));
         }
         (_, Some(other)) => {
             out.state = State::Failing;
@@ -195,10 +260,16 @@ fn down(
     out: &mut RowStatus,
 ) {
     if let Standing::Foreign { pid, why } = &standing {
-        out.notes.push(format!("its pidfile names process {pid}, which is left alone: {why}"));
+        out.notes.push(format!(
+            "its pidfile names process {pid}, which is left alone: {why}"
+        ));
     }
     if let Some(probe) = probe {
-        out.notes.push(format!("not started from here, but port {} is held by {}", row.port, holder(row.port, listeners)));
+        out.notes.push(format!(
+            "not started from here, but port {} is held by {}",
+            row.port,
+            holder(row.port, listeners)
+        ));
         if !probe.live() {
             out.latency_ms = None;
         }
@@ -209,11 +280,16 @@ fn down(
         Standing::Died(record) => {
             out.state = State::Failing;
             if row.last_start_error.is_none() {
-                out.notes.push(format!("it ended by itself (pid {} is gone); `parachute start {}`", record.pid, row.short()));
+                out.notes.push(format!(
+                    "it ended by itself (pid {} is gone); `parachute start {}`",
+                    record.pid,
+                    row.short()
+                ));
             }
         }
         Standing::EarlierBoot => {
-            out.notes.push("not started since this machine booted".to_owned());
+            out.notes
+                .push("not started since this machine booted".to_owned());
         }
         Standing::Down | Standing::Foreign { .. } | Standing::Alive(_) => {
             if row.last_start_error.is_some() {
@@ -244,7 +320,12 @@ fn usage(group: &Group, out: &mut RowStatus) -> Duration {
         }
     }
     out.pid = Some(
-        group.members.iter().find(|p| p.pid == group.leader).or(group.members.first()).map_or(group.leader, |p| p.pid),
+        group
+            .members
+            .iter()
+            .find(|p| p.pid == group.leader)
+            .or(group.members.first())
+            .map_or(group.leader, |p| p.pid),
     );
     out.uptime_seconds = Some(oldest.as_secs());
     out.cpu_percent = Some((percent * 10.0).round() / 10.0);

@@ -14,7 +14,7 @@ use crate::{
     modules::{launch, logfile, registry, registry::Row},
     os::{
         files, group, pidfile,
-        port::{self, Holder, Listeners},
+        port::{self, Holder, Holding, Listeners},
         process::{self, Snapshot},
         spawn,
     },
@@ -31,7 +31,10 @@ pub(super) struct Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { recorded: None, error }
+        Self {
+            recorded: None,
+            error,
+        }
     }
 }
 
@@ -48,7 +51,10 @@ impl Failure {
         };
         let mut error = Error::new(code, start_error.error_description.clone()).log(log);
         error.hint = hint.or_else(|| start_error.sysadmin_hint.clone());
-        Self { recorded: Some(start_error), error }
+        Self {
+            recorded: Some(start_error),
+            error,
+        }
     }
 }
 
@@ -71,35 +77,68 @@ pub(super) async fn start(detached: &Detached, mut rows: Vec<Row>) -> Vec<Change
         }
     }
     outcomes.extend(ready::wait(detached, starting).await);
-    outcomes.into_iter().map(|(row, outcome)| conclude(detached, row, outcome)).collect()
+    outcomes
+        .into_iter()
+        .map(|(row, outcome)| conclude(detached, row, outcome))
+        .collect()
 }
 
 /// Writes down what became of a start.
 fn conclude(detached: &Detached, row: Row, outcome: Result<Did, Failure>) -> Change {
     let recorded = match &outcome {
-        Ok(Did::Started { .. }) => None,
-        Ok(_) => return Change { who: row.short().to_owned(), what: outcome.map_err(|f| f.error) },
+        Ok(Did::Started { .. } | Did::AlreadyRunning { .. }) => None,
+        Ok(_) => {
+            return Change {
+                who: row.short().to_owned(),
+                what: outcome.map_err(|f| f.error),
+            };
+        }
         Err(Failure { recorded: None, .. }) => row.last_start_error.as_ref(),
         Err(Failure { recorded, .. }) => recorded.as_ref(),
     };
     if let Err(error) = registry::set_start_error(&detached.home, &row.name, recorded) {
-        detached.tell.warn(&format!("what became of {} could not be recorded: {error}", row.short()));
+        detached.tell.warn(&format!(
+            "what became of {} could not be recorded: {error}",
+            row.short()
+        ));
     }
-    Change { who: row.short().to_owned(), what: outcome.map_err(|f| f.error) }
+    Change {
+        who: row.short().to_owned(),
+        what: outcome.map_err(|f| f.error),
+    }
 }
 
-/// What a start would do, for people.
-pub(super) fn would(detached: &Detached, row: &Row, now: &Snapshot) -> Result<String> {
+/// What a start would do, for people; with `anew`, of a module that is stopped before.
+pub(super) fn would(detached: &Detached, row: &Row, now: &Snapshot, anew: bool) -> Result<String> {
     let short = row.short();
-    if let Standing::Alive(group) = record::standing(detached, row, now)? {
-        return Ok(format!("leave {short} running (pid {})", group.leader));
-    }
+    let alive = match record::standing(detached, row, now)? {
+        Standing::Alive(group) if !anew => {
+            return Ok(format!("leave {short} running (pid {})", group.leader));
+        }
+        Standing::Alive(group) => Some(group),
+        _ => None,
+    };
     let inputs = launch::gather(&detached.home, row, &detached.spawner)?;
     let launch = launch::plan(&inputs, &detached.spawner, "")?;
     let plan = launch::preflight(&launch).map_err(|e| Failure::of(e, None, Vec::new()).error)?;
+    let listeners = listeners()?;
+    let taken = listeners.on(row.port).next().is_some()
+        && !alive.is_some_and(|group| holds(row.port, &group, &listeners))
+        && !record::orphans(detached, row, now, &listeners)
+            .iter()
+            .any(|group| holds(row.port, group, &listeners));
+    if taken {
+        return Err(squatter(row, &listeners).error);
+    }
     let command = shlex::try_join(launch.argv.iter().map(String::as_str)).unwrap_or_default();
-    let dir = plan.cwd.map(|dir| format!(" in {}", dir.display())).unwrap_or_default();
-    Ok(format!("start {short} on port {}{dir}: {command}", row.port))
+    let dir = plan
+        .cwd
+        .map(|dir| format!(" in {}", dir.display()))
+        .unwrap_or_default();
+    Ok(format!(
+        "start {short} on port {}{dir}: {command}",
+        row.port
+    ))
 }
 
 /// Spawns a module unless it runs already.
@@ -108,13 +147,16 @@ async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
     let now = snapshot()?;
     let short = row.short();
     match record::standing(detached, row, &now)? {
-        Standing::Alive(group) => return Ok(Begun::Running(Some(group.leader))),
+        Standing::Alive(group) => return running(detached, row, &group).await,
         Standing::Foreign { pid, why } => {
-            detached.tell.warn(&format!("the pidfile of {short} names process {pid}, which is left alone: {why}"));
+            detached.tell.warn(&format!(
+                "the pidfile of {short} names process {pid}, which is left alone: {why}"
+            ));
             pidfile::remove(&detached.home, &rel::pidfile(short))?;
         }
         Standing::Died(_) | Standing::EarlierBoot | Standing::Down => {}
     }
+    let _ = files::remove(&detached.home, rel::stopped(short));
     let inputs = launch::gather(&detached.home, row, &detached.spawner)?;
     for warning in &inputs.warnings {
         detached.tell.warn(&format!("{short}: {warning}"));
@@ -123,14 +165,21 @@ async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
     let launch = launch::plan(&inputs, &detached.spawner, &spawn_id)?;
     let plan = launch::preflight(&launch).map_err(|e| Failure::of(e, None, Vec::new()))?;
     free_port(detached, row, &now).await?;
-    let _ = files::remove(&detached.home, rel::stopped(short));
     let path = rel::log(short);
     logfile::rotate_if_due(&detached.home, &path)?;
     let log = logfile::open(&detached.home, &path)?;
     let log_from = log.metadata().map(|m| m.len()).unwrap_or_default();
     let mut child = spawn::spawn(&plan, spawn::Output::Both(log.into()), false).map_err(|e| {
-        let said = format!("cannot run {}: {}", plan.program.display(), crate::error::reason(&e));
-        Failure::of(StartError::new(StartErrorType::SpawnFailed, said), None, Vec::new())
+        let said = format!(
+            "cannot run {}: {}",
+            plan.program.display(),
+            crate::error::reason(&e)
+        );
+        Failure::of(
+            StartError::new(StartErrorType::SpawnFailed, said),
+            None,
+            Vec::new(),
+        )
     })?;
     let record = pidfile::Record {
         pid: child.id(),
@@ -145,7 +194,43 @@ async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
         return Err(error.into());
     }
     let row = row.clone();
-    Ok(Begun::Starting(Box::new(Starting { row, child, record, log_from, since: Instant::now(), turn })))
+    Ok(Begun::Starting(Box::new(Starting {
+        row,
+        child,
+        record,
+        log_from,
+        since: Instant::now(),
+        turn,
+    })))
+}
+
+/// It runs already. Is it ready too? One that was spawned a moment ago gets the rest of its time.
+async fn running(detached: &Detached, row: &Row, group: &group::Group) -> Result<Begun, Failure> {
+    let age = group
+        .members
+        .iter()
+        .map(|p| p.age())
+        .max()
+        .unwrap_or_default();
+    let members = || match snapshot().and_then(|now| record::standing(detached, row, &now)) {
+        Ok(Standing::Alive(group)) => group.members,
+        _ => Vec::new(),
+    };
+    let deadline = Instant::now() + ready::IN_TIME.saturating_sub(age);
+    match port::until_held(row.port, members, deadline).await {
+        Holding::Ours | Holding::Unknown => Ok(Begun::Running(Some(group.leader))),
+        Holding::Theirs => Err(squatter(row, &listeners()?)),
+        Holding::Nobody => Err(ready::unbound(
+            row,
+            group.leader,
+            age.max(ready::IN_TIME),
+            Vec::new(),
+        )),
+    }
+}
+
+fn holds(port: u16, group: &group::Group, listeners: &Listeners) -> bool {
+    port::held(port, &group.members, listeners) == Holding::Ours
 }
 
 /// Sees to it that the port is free: an orphan that is provably of this module is stopped, a
@@ -156,12 +241,21 @@ async fn free_port(detached: &Detached, row: &Row, now: &Snapshot) -> Result<(),
         return Ok(());
     }
     let orphans = record::orphans(detached, row, now, &listeners);
-    let holds = |group: &group::Group| port::held(row.port, &group.members, &listeners) == port::Holding::Ours;
-    if orphans.iter().any(holds) {
-        detached.tell.say(&format!("stopping an earlier life of {} that still holds port {}", row.short(), row.port));
+    if orphans
+        .iter()
+        .any(|group| holds(row.port, group, &listeners))
+    {
+        detached.tell.say(&format!(
+            "stopping an earlier life of {} that still holds port {}",
+            row.short(),
+            row.port
+        ));
         for group in orphans {
             group::stop(group, super::GRACE).await.map_err(|e| {
-                Error::new(Code::StillRunning, format!("cannot stop an earlier life of {}: {e}", row.short()))
+                Error::new(
+                    Code::StillRunning,
+                    format!("cannot stop an earlier life of {}: {e}", row.short()),
+                )
             })?;
         }
         if listeners_on(row.port)? {
@@ -178,26 +272,45 @@ pub(super) fn squatter(row: &Row, listeners: &Listeners) -> Failure {
     let (who, hint) = match port::holder(port, listeners) {
         Holder::Process { pid } => (
             format!("process {pid} ({})", process::command_line(pid)),
-            format!("stop process {pid} if you do not need it, or give {} another port", row.short()),
+            format!(
+                "stop process {pid} if you do not need it, or give {} another port",
+                row.short()
+            ),
         ),
         Holder::Hidden { uid } => (
             format!("a process of uid {uid} that cannot be looked into"),
             format!("`sudo parachute status` may name it, or `sudo ss -ltnp 'sport = :{port}'`"),
         ),
-        Holder::Nobody => ("somebody who has just left".to_owned(), "try again".to_owned()),
+        Holder::Nobody => (
+            "somebody who has just left".to_owned(),
+            "try again".to_owned(),
+        ),
     };
-    let said = format!("port {port} is held by {who}, which is not {}'s", row.short());
-    Failure::of(StartError::new(StartErrorType::PortSquatter, said), Some(hint), Vec::new())
+    let said = format!(
+        "port {port} is held by {who}, which is not {}'s",
+        row.short()
+    );
+    Failure::of(
+        StartError::new(StartErrorType::PortSquatter, said),
+        Some(hint),
+        Vec::new(),
+    )
 }
 
 /// All processes now.
 pub(super) fn snapshot() -> Result<Snapshot> {
-    Snapshot::take().map_err(|e| Error::new(Code::Io, format!("cannot read the process table: {e}")))
+    Snapshot::take()
+        .map_err(|e| Error::new(Code::Io, format!("cannot read the process table: {e}")))
 }
 
 /// All listeners now.
 pub(super) fn listeners() -> Result<Listeners> {
-    Listeners::read().map_err(|e| Error::new(Code::Io, format!("cannot read the table of listening ports: {e}")))
+    Listeners::read().map_err(|e| {
+        Error::new(
+            Code::Io,
+            format!("cannot read the table of listening ports: {e}"),
+        )
+    })
 }
 
 fn listeners_on(port: u16) -> Result<bool> {
