@@ -74,8 +74,15 @@ pub enum Verb {
     Wait(commands::wait::Args),
     /// This box in one word: exit 0 when it is well
     Health(commands::health::Args),
+    /// Run the hub in the foreground
+    Serve(commands::serve::Args),
+    /// The operator's token and the key behind it
+    Auth(commands::auth::Args),
     /// Show it all at work in a throwaway home
     Demo(commands::demo::Args),
+    /// Ends what a hub leaves behind
+    #[command(name = "__guardian", hide = true)]
+    Guardian,
     /// A module for demonstrations and tests
     #[command(name = "__module", hide = true)]
     TestModule(commands::testmodule::Args),

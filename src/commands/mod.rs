@@ -2,6 +2,7 @@
 //! hands each verb what it needs: the box it acts on, as that box's owner.
 
 pub mod add;
+pub mod auth;
 pub mod demo;
 pub mod health;
 pub mod is_active;
@@ -9,6 +10,7 @@ pub mod is_installed;
 pub mod logs;
 pub mod remove;
 pub mod restart;
+pub mod serve;
 pub mod start;
 pub mod status;
 pub mod stop;
@@ -21,6 +23,7 @@ use crate::{
     cli::Verb,
     context::Context,
     error::{Code, Error, Exit, Result},
+    home::Home,
     lifecycle::{self, Lifecycle, Site},
     os::identity,
     output::Output,
@@ -29,6 +32,9 @@ use std::ffi::OsString;
 
 /// Carries out one verb on a runtime of its own.
 pub fn run(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
+    if let Verb::Guardian = verb {
+        return Ok(serve::guard());
+    }
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -38,6 +44,7 @@ pub fn run(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
 
 async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
     match verb {
+        Verb::Serve(args) => return serve::run(args, cx).await,
         Verb::Demo(args) => return demo::run(args, cx, out).await,
         Verb::TestModule(args) => return testmodule::run(args, cx).await,
         _ => {}
@@ -61,7 +68,8 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
         Verb::IsInstalled(args) => is_installed::run(args, &site, out).await,
         Verb::Wait(args) => wait::run(args, &site, cx, out).await,
         Verb::Health(args) => health::run(args, &site, out).await,
-        Verb::Demo(_) | Verb::TestModule(_) => Ok(Exit::Success),
+        Verb::Auth(args) => auth::run(args, cx, &site.home, out).await,
+        Verb::Serve(_) | Verb::Guardian | Verb::Demo(_) | Verb::TestModule(_) => Ok(Exit::Success),
     }
 }
 
@@ -72,18 +80,23 @@ fn as_owner(cx: &Context, site: &Site) -> Result<Option<Exit>> {
     if cx.uid != 0 || site.owner == 0 {
         return Ok(None);
     }
-    let user = identity::user(site.owner).ok_or_else(|| {
+    as_user(cx, &site.home, site.owner).map(Some)
+}
+
+/// Runs this same command line as the owner of a home; gives its exit status.
+fn as_user(cx: &Context, home: &Home, owner: u32) -> Result<Exit> {
+    let user = identity::user(owner).ok_or_else(|| {
         Error::new(
             Code::HomeUnusable,
             format!(
                 "{} belongs to uid {}, which this machine does not know",
-                site.home.root().display(),
-                site.owner
+                home.root().display(),
+                owner
             ),
         )
         .hint("give that uid a name, or the folder another owner")
     })?;
-    let mut args: Vec<OsString> = vec!["--home".into(), site.home.root().into()];
+    let mut args: Vec<OsString> = vec!["--home".into(), home.root().into()];
     args.extend(without_home(&cx.args));
     let status = identity::run_as(&user, &args, &[]).map_err(|e| {
         Error::new(
@@ -91,7 +104,7 @@ fn as_owner(cx: &Context, site: &Site) -> Result<Option<Exit>> {
             format!("cannot act as {}: {e}", user.name),
         )
     })?;
-    Ok(Some(Exit::of_status(status)))
+    Ok(Exit::of_status(status))
 }
 
 /// The command line less `--home`, which goes in front; what follows `--` is the module's.
