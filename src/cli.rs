@@ -78,8 +78,15 @@ pub enum Verb {
     Serve(commands::serve::Args),
     /// The operator's token and the key behind it
     Auth(commands::auth::Args),
+    /// Make the hub a service that starts at boot
+    Init(commands::init::Args),
+    /// Stop the hub and take its unit away
+    UninstallUnit(commands::uninstall_unit::Args),
     /// Show it all at work in a throwaway home
     Demo(commands::demo::Args),
+    /// The calling user's hub unit as JSON, for this program itself
+    #[command(name = "__unit-look", hide = true)]
+    UnitLook,
     /// Ends what a hub leaves behind
     #[command(name = "__guardian", hide = true)]
     Guardian,
