@@ -78,14 +78,10 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
         Verb::IsInstalled(args) => is_installed::run(args, &site, out).await,
         Verb::Wait(args) => wait::run(args, &site, cx, out).await,
         Verb::Health(args) => health::run(args, &site, out).await,
-<<<<<<< HEAD
         Verb::Auth(args) => auth::run(args, cx, &site.home, out).await,
         Verb::Serve(_)
         | Verb::Guardian
         | Verb::Demo(_)
-=======
-        Verb::Demo(_)
->>>>>>> main
         | Verb::TestModule(_)
         | Verb::Init(_)
         | Verb::UninstallUnit(_)
