@@ -136,6 +136,10 @@ impl Ending {
                 }
             }
             if Instant::now() < until {
+                if now.is_err() {
+                    // Out of descriptors, most likely: others end and give theirs back.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
                 continue;
             }
             if killing {
