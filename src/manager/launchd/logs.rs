@@ -59,7 +59,7 @@ impl Launchd {
 
     /// The same, of the loaded job.
     async fn loaded_log_file(&self) -> Option<PathBuf> {
-        let found = self.find(within(self.patience.look)).await.ok()?;
+        let found = self.seek(within(self.patience.look)).await.ok()?;
         let (_, record) = found.jobs.first()?;
         kept(record.printed()?.stdout.as_deref())
     }

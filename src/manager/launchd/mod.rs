@@ -10,6 +10,7 @@ pub mod domain;
 mod file;
 mod install;
 pub mod list;
+mod load;
 mod logs;
 pub mod plist;
 pub mod print;
@@ -18,6 +19,7 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 mod verbs;
+mod wait;
 
 use super::{Follow, Installed, ServiceManager, Tail, UnitState};
 use crate::{
@@ -31,6 +33,9 @@ use domain::Place;
 use file::OnDisk;
 pub use install::{Plan, Step};
 use std::{path::PathBuf, time::Duration};
+
+/// Between two questions while waiting; launchd has no event for it.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The hub's label.
 pub const LABEL: &str = "computer.parachute.hub";
@@ -82,6 +87,17 @@ impl Launchd {
         }
     }
 
+    /// Looks whether this place has a hub unit. `None` where it has none: neither a property list
+    /// nor a job, or no property list and nobody to ask.
+    pub async fn find(self) -> Result<Option<(Self, Installed)>> {
+        match self.look().await {
+            Ok(unit) if unit.state == UnitState::NotInstalled => Ok(None),
+            Ok(unit) => Ok(Some((self, unit))),
+            Err(error) if is_unreachable(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Where it is kept.
     pub fn place(&self) -> &Place {
         &self.place
@@ -99,7 +115,7 @@ impl ServiceManager for Launchd {
     async fn look(&self) -> Result<Installed> {
         let disk = file::look(&self.place);
         let until = within(self.patience.look);
-        let (found, overridden) = match self.find(until).await {
+        let (found, overridden) = match self.seek(until).await {
             Ok(found) => {
                 let domain = found.there.first().copied();
                 let overridden = match domain {
@@ -156,6 +172,8 @@ impl ServiceManager for Launchd {
         };
         let (uid, dir) = file::user(&self.place, user.as_deref());
         let installed = state != UnitState::NotInstalled;
+        let ours = program::is_ours(&argv, &self.exe);
+        let given = program::flag(&argv, "--home").filter(|_| ours);
         Ok(Installed {
             scope: self.place.scope,
             path: match &disk {
@@ -166,10 +184,10 @@ impl ServiceManager for Launchd {
                 OnDisk::Usable(_) => disabled.map(|disabled| automatic && !disabled),
                 _ => None,
             },
-            home: file::home(&env, dir.as_deref()).filter(|_| installed),
+            home: file::home(given, &env, dir.as_deref()).filter(|_| installed),
             port: file::port(&env),
             uid,
-            ours: program::is_ours(&argv, &self.exe),
+            ours,
             drop_ins: Vec::new(),
             state: dated(state),
             restarts: printed
