@@ -71,7 +71,11 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
         Verb::IsInstalled(args) => is_installed::run(args, &site, out).await,
         Verb::Wait(args) => wait::run(args, &site, cx, out).await,
         Verb::Health(args) => health::run(args, &site, out).await,
-        Verb::Demo(_) | Verb::TestModule(_) | Verb::Init(_) | Verb::UninstallUnit(_) | Verb::UnitLook => Ok(Exit::Success),
+        Verb::Demo(_)
+        | Verb::TestModule(_)
+        | Verb::Init(_)
+        | Verb::UninstallUnit(_)
+        | Verb::UnitLook => Ok(Exit::Success),
     }
 }
 
@@ -106,13 +110,40 @@ fn as_owner(verb: &Verb, cx: &Context, site: &Site) -> Result<Option<Exit>> {
     })?;
     let mut args: Vec<OsString> = vec!["--home".into(), site.home.root().into()];
     args.extend(without_home(&cx.args));
-    let status = identity::run_as(&user, &args, &[]).map_err(|e| {
+    let env: Vec<_> = cx
+        .env
+        .iter()
+        .filter(|(name, _)| handed_on(name))
+        .map(|(n, v)| (n.clone(), v.clone()))
+        .collect();
+    let status = identity::run_as(&user, &args, &env).map_err(|e| {
         Error::new(
             Code::NoPermission,
             format!("cannot act as {}: {e}", user.name),
         )
     })?;
     Ok(Some(Exit::of_status(status)))
+}
+
+/// Variables that the home's owner gets from root: their processes' environments can be read by
+/// them, so nothing that may be secret.
+fn handed_on(name: &OsString) -> bool {
+    const NAMES: &[&str] = &[
+        "PATH",
+        "TERM",
+        "COLORTERM",
+        "NO_COLOR",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "COLUMNS",
+        "LANG",
+        "TZ",
+        "TMPDIR",
+    ];
+    let name = name.to_string_lossy();
+    NAMES.contains(&&*name)
+        || name.starts_with("LC_")
+        || (name.starts_with("PARACHUTE_") && name != "PARACHUTE_HOME")
 }
 
 /// The command line less `--home`, which goes in front; what follows `--` is the module's.
