@@ -2,5 +2,6 @@
 
 mod client;
 mod fakes;
+mod launchd;
 #[cfg(target_os = "linux")]
 mod systemd;
