@@ -9,6 +9,7 @@ use super::{
 use crate::{
     api::{StartError, StartErrorType},
     client::{self, Probe},
+    error::Code,
     home::rel,
     lifecycle::status::{BoxStatus, RowStatus, State, Way},
     modules::{
@@ -64,11 +65,23 @@ pub(super) async fn observe(detached: &Detached) -> BoxStatus {
     for (at, answer) in asked.into_iter().zip(answers) {
         probes[at] = Some(answer);
     }
-    let modules = seen
+    let modules: Vec<RowStatus> = seen
         .into_iter()
         .zip(probes)
         .map(|(seen, probe)| tell(detached, seen, probe, &listeners))
         .collect();
+    let live = |row: &&Row| {
+        modules
+            .iter()
+            .any(|m| m.service == row.name && m.state == State::Active)
+    };
+    let come_good: Vec<&Row> = registry
+        .rows
+        .iter()
+        .filter(|r| r.last_start_error.is_some())
+        .filter(live)
+        .collect();
+    notes.extend(forget(detached, &come_good));
     BoxStatus {
         schema: crate::api::SCHEMA,
         home: detached.home.clone(),
@@ -77,6 +90,38 @@ pub(super) async fn observe(detached: &Detached) -> BoxStatus {
         hub: None,
         modules,
         notes,
+        unreachable: false,
+    }
+}
+
+/// Takes the start errors away of modules that have come good since: whoever sees that does it
+/// (contract, section 4). An error that was written meanwhile stays. Somebody who may only look
+/// leaves it to others.
+fn forget(detached: &Detached, rows: &[&Row]) -> Option<String> {
+    const FIELD: &str = "lastStartError";
+    if rows.is_empty() {
+        return None;
+    }
+    let edited = registry::edit(&detached.home, |document| {
+        let mut changed = false;
+        for row in rows {
+            let Some(fields) = document.row_mut(&row.name) else {
+                continue;
+            };
+            let there = fields
+                .get(FIELD)
+                .and_then(|value| serde_json::from_value(value.clone()).ok());
+            if there == row.last_start_error {
+                changed |= fields.shift_remove(FIELD).is_some();
+            }
+        }
+        Ok(changed)
+    });
+    match edited {
+        Err(error) if error.code != Code::NoPermission => Some(format!(
+            "the notes of failed starts could not be removed: {error}"
+        )),
+        _ => None,
     }
 }
 
@@ -115,7 +160,7 @@ fn tell(
 ) -> RowStatus {
     let row = seen.row;
     let process = seen.view_of.unwrap_or(row);
-    let mut out = blank(row);
+    let mut out = RowStatus::of(row);
     if let Some(other) = seen.view_of {
         out.source = Some(format!("a view of {}", other.short()));
     }
@@ -123,7 +168,7 @@ fn tell(
         out.latency_ms = Some((latency.as_secs_f64() * 1e4).round() / 10.0);
     }
     match seen.standing {
-        Ok(Standing::Alive(group)) => alive(detached, process, &group, probe, listeners, &mut out),
+        Ok(Standing::Alive(group)) => alive(process, &group, probe, listeners, &mut out),
         Ok(standing) => down(detached, process, standing, probe, listeners, &mut out),
         Err(error) => {
             out.state = State::Failing;
@@ -137,32 +182,8 @@ fn tell(
     out
 }
 
-fn blank(row: &Row) -> RowStatus {
-    RowStatus {
-        name: row.short().to_owned(),
-        service: row.name.clone(),
-        state: State::Inactive,
-        port: Some(row.port),
-        version: Some(row.version.clone()),
-        pid: None,
-        uptime_seconds: None,
-        latency_ms: None,
-        url: Some(row.url()),
-        source: row
-            .install_dir
-            .as_ref()
-            .map(|dir| dir.to_string_lossy().into_owned()),
-        start_error: row.last_start_error.clone(),
-        notes: Vec::new(),
-        cpu_percent: None,
-        memory_bytes: None,
-        log: Vec::new(),
-    }
-}
-
 /// Proven members live.
 fn alive(
-    detached: &Detached,
     row: &Row,
     group: &Group,
     probe: Option<Probe>,
@@ -183,15 +204,8 @@ fn alive(
         }
         (Holding::Ours | Holding::Unknown, Some(Probe::Live { .. })) => {
             out.state = State::Active;
-            if row.last_start_error.is_some() {
-                out.start_error = None;
-                // It has come good since: whoever sees that takes the note away (field note 2).
-                if let Err(error) = registry::set_start_error(&detached.home, &row.name, None) {
-                    out.notes.push(format!(
-                        "the note of its failed start could not be removed: {error}"
-                    ));
-                }
-            }
+            // It has come good since.
+            out.start_error = None;
         }
         (Holding::Nobody, _) | (_, None) if age < PATIENCE => {
             out.state = State::Pending;
@@ -209,7 +223,7 @@ fn alive(
         }
         (_, Some(other)) => {
             out.state = State::Failing;
-            out.notes.push(unhealthy(&row.health, &other));
+            out.notes.push(other.unhealthy(&row.health));
         }
     }
 }
@@ -302,16 +316,5 @@ fn holder(port: u16, listeners: &Listeners) -> String {
         Holder::Process { pid } => format!("process {pid} ({})", process::command_line(pid)),
         Holder::Hidden { uid } => format!("a process of uid {uid}"),
         Holder::Nobody => "somebody who has just left".to_owned(),
-    }
-}
-
-/// A probe that is not live, for people.
-fn unhealthy(path: &str, probe: &Probe) -> String {
-    match probe {
-        Probe::NotLive { status } => format!("its health path {path} answers {status}"),
-        Probe::Silent => format!("its health path {path} did not answer within 1.5 s"),
-        Probe::Refused => "its port refuses connections".to_owned(),
-        Probe::Odd(said) => format!("its health path {path} makes no sense: {said}"),
-        Probe::Live { .. } => "live".to_owned(),
     }
 }
