@@ -7,6 +7,7 @@ mod bad_registry;
 mod client;
 mod fakes;
 mod field_notes;
+mod launchd;
 mod layers;
 mod logs;
 mod registering;
