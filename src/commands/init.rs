@@ -1,17 +1,14 @@
 //! `parachute init`: the hub as a unit of this machine or this user. Decides what the unit is to
 //! say; the manager's room knows how it gets there.
 
-use super::keeping::{self, Told};
+use super::keeping::{self, Draft, Keeper, Told};
 use crate::{
     api::HUB_PORT,
     client::Client,
-    context::{Context, ManagerChoice},
+    context::Context,
     error::{Code, Error, Exit, Result},
     home::Home,
-    manager::{
-        Installed, Scope, ServiceManager, Unit, UnitState,
-        systemd::{self, Caller, Plan, Systemd},
-    },
+    manager::{Installed, Scope, Tail, Unit, UnitState},
     os::{
         identity::{self, User},
         port::{Holder, Listeners, holder},
@@ -26,6 +23,8 @@ use std::{
 
 /// How long a hub may take to answer its own health.
 const HEALTH: Duration = Duration::from_secs(15);
+/// How many of the hub's last lines go with a failure.
+const EXCERPT: usize = 50;
 /// Where programs are on every machine, for modules; what people have beyond that follows.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -61,79 +60,83 @@ pub struct Args {
 /// Carries it out.
 pub async fn run(args: &Args, cx: &Context, out: &Output) -> Result<Exit> {
     let scope = keeping::scope(cx);
-    let caller = Caller::of(cx);
     if args.print {
-        let unit = wanted(args, cx, scope, None)?;
-        let text = systemd::render(&unit)?;
-        out.human(|to| to.write_all(text.as_bytes()))
+        let text = Keeper::render(&wanted(args, cx, scope, None)?)?;
+        out.human(|to| to.write_all(&text))
             .map_err(|e| Error::new(Code::Io, format!("cannot write to stdout: {e}")))?;
         return Ok(Exit::Success);
     }
-    manager_there(cx)?;
-    let there = match Systemd::find(scope, &caller).await {
-        Ok(found) => found.map(|(_, unit)| unit),
-        // A user without a session has no manager yet; lingering brings it.
-        Err(e) if e.code == Code::ManagerUnreachable && scope == Scope::User => None,
-        Err(e) => return Err(e),
-    };
+    let keeper = Keeper::of(cx)?;
+    let there = keeper.there().await?;
     let unit = wanted(args, cx, scope, there.as_ref())?;
-    let manager = Systemd::new(scope, &caller);
-    let plan = manager.plan_install(&unit).await?;
-    if plan.replaces_other && !args.replace {
+    let draft = keeper.install(&unit).await?;
+    if draft.replaces_other && !args.replace {
         return Err(Error::new(
             Code::Refused,
-            format!("{} runs a hub of other make", systemd::UNIT),
+            format!(
+                "the unit that is there, {}, runs a hub of other make",
+                shown(there.as_ref())
+            ),
         )
         .hint(
             "`--replace` puts this one in its place; with the other go the box's sign-in, its web \
              interface and its proxy",
         ));
     }
-    let up = there.as_ref().is_some_and(|unit| matches!(unit.state, UnitState::Running { .. }));
+    let up = there
+        .as_ref()
+        .is_some_and(|unit| matches!(unit.state, UnitState::Running { .. }));
     let same_port = there.as_ref().is_some_and(|there| there.port == unit.port);
     let stays = args.no_start || (up && same_port);
     if !stays {
         port_free(unit.port)?;
     }
-    let told = Told::of("init", &plan, &unit, scope, manager.place()?);
+    let told = Told::of("init", &draft, scope, keeper.place()?, Some(unit.port));
     if args.dry_run {
-        return Ok(out.report(&told.would(!args.no_start && (!up || plan.restart))));
+        return Ok(out.report(&told.would(!args.no_start && (!up || draft.restart))));
     }
-    for note in &plan.notes {
+    for note in &draft.notes {
         cx.tell.say(note);
     }
     make_home(&unit)?;
-    manager.apply(&plan).await?;
+    keeper.apply(&draft).await?;
     let began = match args.no_start {
         true => Ok(None),
-        false => begin(cx, &manager, &unit, &plan).await,
+        false => begin(cx, &keeper, &unit, &draft).await,
     };
     match began {
         Ok(began) => Ok(out.report(&told.did(began))),
         Err(error) => {
-            manager.take_back(&plan).await;
+            keeper.take_back(&draft).await;
             Err(error)
         }
     }
 }
 
+fn shown(there: Option<&Installed>) -> String {
+    let path = there.and_then(|unit| unit.path.as_ref());
+    path.map_or_else(
+        || "without a file".into(),
+        |path| path.display().to_string(),
+    )
+}
+
 /// Starts the hub, or restarts it where it runs as it should no longer; waits for its health.
 async fn begin(
     cx: &Context,
-    manager: &Systemd,
+    keeper: &Keeper,
     unit: &Unit,
-    plan: &Plan,
+    draft: &Draft,
 ) -> Result<Option<&'static str>> {
-    let state = manager.look().await?.state;
-    let up = matches!(state, UnitState::Running { .. });
-    cx.tell.waiting(Some("the hub"));
-    let did = match (up, plan.restart) {
+    let manager = keeper.manager();
+    let up = matches!(manager.look().await?.state, UnitState::Running { .. });
+    cx.tell.waiting(Some("waiting for the hub"));
+    let did = match (up, draft.restart) {
         (false, _) => manager.start().await.map(|()| Some("started")),
         (true, true) => manager.restart().await.map(|()| Some("restarted")),
         (true, false) => Ok(None),
     };
-    let uid = uid_of(unit);
-    let client = Client::new(unit.home.clone(), unit.port, vec![uid]);
+    let client = Client::new(unit.home.clone(), unit.port, vec![uid_of(unit)]);
     let well = match &did {
         Ok(_) => client.wait_healthy(HEALTH, None).await.map(drop),
         Err(_) => Ok(()),
@@ -143,7 +146,11 @@ async fn begin(
     match well {
         Ok(()) => Ok(did),
         Err(error) => {
-            let lines = manager.excerpt().await;
+            let tail = Tail {
+                lines: EXCERPT,
+                since: None,
+            };
+            let lines = manager.logs(&tail).await.unwrap_or_default();
             Err(error.log(lines))
         }
     }
@@ -156,8 +163,11 @@ fn wanted(args: &Args, cx: &Context, scope: Scope, there: Option<&Installed>) ->
     let user = match (scope, &args.run_as) {
         (Scope::User, None) => None,
         (Scope::User, Some(name)) => {
-            return Err(Error::new(Code::Usage, "only root can install a unit that runs as another user")
-                .hint(format!("`sudo {} init --run-as {name}`", cx.exe.display())));
+            return Err(Error::new(
+                Code::Usage,
+                "only root can install a unit that runs as another user",
+            )
+            .hint(format!("`sudo {} init --run-as {name}`", cx.exe.display())));
         }
         (Scope::System, Some(name)) => Some(named(name)?),
         (Scope::System, None) => Some(usual_user(cx, there)?),
@@ -169,15 +179,24 @@ fn wanted(args: &Args, cx: &Context, scope: Scope, there: Option<&Installed>) ->
     let home = (cx.explicit.clone())
         .or_else(|| there.and_then(|unit| unit.home.clone()))
         .or_else(|| dir.as_ref().map(|dir| Home::new(dir.join(".parachute"))))
-        .ok_or_else(|| Error::new(Code::HomeUnusable, "this user has no home directory").hint("name a box with `--home DIR`"))?;
+        .ok_or_else(|| {
+            Error::new(Code::HomeUnusable, "this user has no home directory")
+                .hint("name a box with `--home DIR`")
+        })?;
     if home.root().exists() && !home.root().is_dir() {
-        return Err(Error::new(Code::HomeUnusable, format!("{} is no folder", home.root().display())));
+        return Err(Error::new(
+            Code::HomeUnusable,
+            format!("{} is no folder", home.root().display()),
+        ));
     }
     let binary = binary(&cx.exe, args.force)?;
     Ok(Unit {
         binary,
         home,
-        port: args.port.or(there.map(|unit| unit.port)).unwrap_or(HUB_PORT),
+        port: args
+            .port
+            .or(there.map(|unit| unit.port))
+            .unwrap_or(HUB_PORT),
         bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
         path: search_path(dir.as_deref()),
         user: user.map(|user| user.name),
@@ -192,7 +211,9 @@ fn named(name: &str) -> Result<User> {
 
 /// Never root unless told so.
 fn usual_user(cx: &Context, there: Option<&Installed>) -> Result<User> {
-    let uid = there.and_then(|unit| unit.uid).or(cx.invoker.as_ref().map(|invoker| invoker.uid));
+    let uid = there
+        .and_then(|unit| unit.uid)
+        .or(cx.invoker.as_ref().map(|invoker| invoker.uid));
     uid.and_then(identity::user).ok_or_else(|| {
         Error::new(Code::Usage, "as which user is the hub to run?")
             .hint("`parachute init --run-as USER`; modules can do whatever that user can")
@@ -202,8 +223,10 @@ fn usual_user(cx: &Context, there: Option<&Installed>) -> Result<User> {
 /// The program, where it will still be tomorrow.
 fn binary(exe: &Path, force: bool) -> Result<PathBuf> {
     if !exe.is_absolute() || !exe.exists() {
-        return Err(Error::new(Code::Io, format!("{} is not there any more", exe.display()))
-            .hint("run `init` from where `parachute` is installed"));
+        return Err(
+            Error::new(Code::Io, format!("{} is not there any more", exe.display()))
+                .hint("run `init` from where `parachute` is installed"),
+        );
     }
     match build_folder(exe) {
         Some(folder) if !force => Err(Error::new(
@@ -217,19 +240,35 @@ fn binary(exe: &Path, force: bool) -> Result<PathBuf> {
 
 /// Which passing folder a program lies in, if any.
 fn build_folder(exe: &Path) -> Option<&'static str> {
-    let temporary = ["/tmp", "/var/tmp", "/dev/shm", "/run", "/private/tmp", "/private/var/folders"];
+    let temporary = [
+        "/tmp",
+        "/var/tmp",
+        "/dev/shm",
+        "/run",
+        "/private/tmp",
+        "/private/var/folders",
+    ];
     if temporary.iter().any(|dir| exe.starts_with(dir)) {
         return Some("a temporary folder");
     }
-    let names: Vec<_> = exe.parent()?.components().map(|part| part.as_os_str()).collect();
+    let names: Vec<_> = exe
+        .parent()?
+        .components()
+        .map(|part| part.as_os_str())
+        .collect();
     let built = |name: &std::ffi::OsStr| name == "debug" || name == "release";
     let target = names.iter().rposition(|name| *name == "target")?;
-    names[target..].iter().any(|name| built(name)).then_some("a build folder")
+    names[target..]
+        .iter()
+        .any(|name| built(name))
+        .then_some("a build folder")
 }
 
 /// PATH for modules: the machine's, then the user's own (the hub adds those that come later).
 fn search_path(dir: Option<&Path>) -> String {
-    let own = dir.iter().flat_map(|dir| [dir.join(".local/bin"), dir.join(".bun/bin")]);
+    let own = dir
+        .iter()
+        .flat_map(|dir| [dir.join(".local/bin"), dir.join(".bun/bin")]);
     let mut path = PATH.to_owned();
     for dir in own.filter_map(|dir| dir.to_str().map(str::to_owned)) {
         if !dir.contains(':') {
@@ -273,19 +312,6 @@ fn port_free(port: u16) -> Result<()> {
         .hint("a hub of before is ended with `parachute stop hub`; else choose another port with `--port N`"))
 }
 
-/// Without a manager there is nothing to install into.
-fn manager_there(cx: &Context) -> Result<()> {
-    let wanted = matches!(cx.manager, ManagerChoice::Auto | ManagerChoice::Systemd);
-    match wanted && systemd::booted() {
-        true => Ok(()),
-        false => Err(Error::new(
-            Code::ManagerUnreachable,
-            "there is no service manager on this machine that a unit could be given to",
-        )
-        .hint("`parachute start hub` runs the hub until the next boot; a container or another manager runs `parachute serve`")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,7 +321,10 @@ mod tests {
         for (exe, passing) in [
             ("/usr/local/bin/parachute", false),
             ("/home/a/src/parachute/target/debug/parachute", true),
-            ("/home/a/p/target/x86_64-unknown-linux-musl/release/parachute", true),
+            (
+                "/home/a/p/target/x86_64-unknown-linux-musl/release/parachute",
+                true,
+            ),
             ("/home/a/target/parachute", false),
             ("/home/a/release/parachute", false),
             ("/tmp/x/parachute", true),
@@ -307,7 +336,10 @@ mod tests {
 
     #[test]
     fn a_folder_with_a_colon_stays_out_of_the_path() {
-        assert!(search_path(Some(Path::new("/home/a"))).ends_with("/bin:/home/a/.local/bin:/home/a/.bun/bin"));
+        assert!(
+            search_path(Some(Path::new("/home/a")))
+                .ends_with("/bin:/home/a/.local/bin:/home/a/.bun/bin")
+        );
         assert_eq!(search_path(Some(Path::new("/home/a:b"))), PATH);
     }
 }
