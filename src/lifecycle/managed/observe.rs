@@ -254,10 +254,12 @@ fn describe(state: &ModuleState, now: &Snapshot, out: &mut RowStatus) {
             state.short
         ));
     } else if state.status == ModuleStatus::Restarting {
-        out.notes.push(format!(
-            "crashed, and is being started again ({} in the last minute)",
-            state.restarts_in_window
-        ));
+        out.notes.push(match state.restarts_in_window {
+            0 => "it crashed, and is being started again".to_owned(),
+            n => format!(
+                "it crashed, and is being started again, after {n} times in the last minute"
+            ),
+        });
     }
 }
 
