@@ -1,6 +1,19 @@
 //! All tests of the program that ships, in one binary.
+#![allow(unreachable_pub)]
 
+mod bad_registry;
 mod client;
 mod fakes;
+mod field_notes;
+mod layers;
+mod logs;
+mod registering;
+mod sandbox;
+mod scripts;
+mod starting;
+mod status;
+mod stopping;
+mod sudo;
 #[cfg(target_os = "linux")]
 mod systemd;
+mod usage;

@@ -78,9 +78,40 @@ fn as_owner(cx: &Context, site: &Site) -> Result<Option<Exit>> {
     })?;
     let mut args: Vec<OsString> = vec!["--home".into(), site.home.root().into()];
     args.extend(without_home(&cx.args));
-    let status = identity::run_as(&user, &args, &[])
-        .map_err(|e| Error::new(Code::NoPermission, format!("cannot act as {}: {e}", user.name)))?;
+    let env: Vec<_> = cx
+        .env
+        .iter()
+        .filter(|(name, _)| handed_on(name))
+        .map(|(n, v)| (n.clone(), v.clone()))
+        .collect();
+    let status = identity::run_as(&user, &args, &env).map_err(|e| {
+        Error::new(
+            Code::NoPermission,
+            format!("cannot act as {}: {e}", user.name),
+        )
+    })?;
     Ok(Some(Exit::of_status(status)))
+}
+
+/// Variables that the home's owner gets from root: their processes' environments can be read by
+/// them, so nothing that may be secret.
+fn handed_on(name: &OsString) -> bool {
+    const NAMES: &[&str] = &[
+        "PATH",
+        "TERM",
+        "COLORTERM",
+        "NO_COLOR",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "COLUMNS",
+        "LANG",
+        "TZ",
+        "TMPDIR",
+    ];
+    let name = name.to_string_lossy();
+    NAMES.contains(&&*name)
+        || name.starts_with("LC_")
+        || (name.starts_with("PARACHUTE_") && name != "PARACHUTE_HOME")
 }
 
 /// The command line less `--home`, which goes in front; what follows `--` is the module's.

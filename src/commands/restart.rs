@@ -24,9 +24,11 @@ pub struct Args {
 pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
     let targets = Targets::of(&args.names);
     if args.dry_run {
-        let mut plan = site.plan_stop(&targets)?;
-        plan.extend(site.plan_start(&targets)?);
-        let steps: Vec<Step> = plan.into_iter().map(|(name, what)| Step::of(name, what)).collect();
+        let plan = site.plan_restart(&targets)?;
+        let steps: Vec<Step> = plan
+            .into_iter()
+            .map(|(name, what)| Step::of(name, what))
+            .collect();
         return Ok(changes::dry_run(out, "restart", &steps));
     }
     let changes = site.restart(&targets).await?;

@@ -112,9 +112,20 @@ impl Serialize for Change {
 
 /// The exit status of several changes: the one they share, or 1 when they failed differently.
 pub fn exit_of(changes: &[Change]) -> Exit {
-    let mut exits = changes.iter().filter_map(|c| c.what.as_ref().err()).map(Error::exit);
-    let Some(first) = exits.next() else { return Exit::Success };
-    if exits.all(|exit| exit == first) { first } else { Exit::Failed }
+    shared_exit(changes.iter().filter_map(|c| c.what.as_ref().err()))
+}
+
+/// As [`exit_of`], of the errors alone.
+pub fn shared_exit<'a>(errors: impl Iterator<Item = &'a Error>) -> Exit {
+    let mut exits = errors.map(Error::exit);
+    let Some(first) = exits.next() else {
+        return Exit::Success;
+    };
+    if exits.all(|exit| exit == first) {
+        first
+    } else {
+        Exit::Failed
+    }
 }
 
 /// The box that a verb acts on.
@@ -224,6 +235,13 @@ impl Site {
     pub fn plan_stop(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
         match &self.way {
             Lifecycle::Detached(way) => way.plan_stop(targets),
+        }
+    }
+
+    /// What `restart` would do, in order.
+    pub fn plan_restart(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
+        match &self.way {
+            Lifecycle::Detached(way) => way.plan_restart(targets),
         }
     }
 
