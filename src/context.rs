@@ -67,7 +67,10 @@ pub enum ManagerChoice {
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("explicit", &self.explicit).field("own", &self.own).finish_non_exhaustive()
+        f.debug_struct("Context")
+            .field("explicit", &self.explicit)
+            .field("own", &self.own)
+            .finish_non_exhaustive()
     }
 }
 

@@ -15,13 +15,23 @@ use std::{
 /// What became of a module, by the verb's JSON.
 #[track_caller]
 fn stopped(sandbox: &Sandbox, name: &str, exit: i32) -> Value {
-    let document = sandbox.say(&format!("stop {name} --json")).expect(exit).json();
+    let document = sandbox
+        .say(&format!("stop {name} --json"))
+        .expect(exit)
+        .json();
     document["changes"][0].clone()
 }
 
 /// A process that has nothing to do with any box.
 fn bystander() -> Guarded {
-    Guarded(Command::new("sleep").arg("600").env_clear().stdin(Stdio::null()).spawn().unwrap())
+    Guarded(
+        Command::new("sleep")
+            .arg("600")
+            .env_clear()
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap(),
+    )
 }
 
 /// The live processes of a session.
@@ -30,7 +40,10 @@ fn session(leader: u32) -> Vec<u32> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         stat.rsplit_once(") ")?.1.split(' ').nth(3)?.parse().ok()
     };
-    pids().into_iter().filter(|&pid| of(pid) == Some(leader) && alive(pid)).collect()
+    pids()
+        .into_iter()
+        .filter(|&pid| of(pid) == Some(leader) && alive(pid))
+        .collect()
 }
 
 /// Writes a pidfile by hand.
@@ -48,7 +61,10 @@ fn a_stop_ends_the_module_and_clears_the_record() {
     assert_eq!(ran.out, "✓ x  stopped\n");
     assert!(!alive(pid) && !listens(port));
     assert!(!sandbox.at("x/run/x.pid").exists());
-    assert!(sandbox.text("x/logs/x.log").contains("told to end"), "it was not asked first");
+    assert!(
+        sandbox.text("x/logs/x.log").contains("told to end"),
+        "it was not asked first"
+    );
     assert_eq!(stopped(&sandbox, "x", 0)["did"], "already_stopped");
 }
 
@@ -76,7 +92,10 @@ fn a_crash_is_failing_until_it_is_stopped() {
     sandbox.module("x", &[]);
     sandbox.say("start").expect(0);
     let pid = sandbox.pid("x");
-    Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .status()
+        .unwrap();
     until_true("the crash", || !alive(pid));
     sandbox.say("status").expect(1);
     assert_eq!(sandbox.row("x")["state"], "failing");
@@ -88,7 +107,10 @@ fn a_crash_is_failing_until_it_is_stopped() {
 #[test]
 fn a_wrapper_that_dies_leaves_no_grandchild_on_the_port() {
     let sandbox = Sandbox::new();
-    let script = sandbox.script("wrapper", &format!("#!/bin/sh\n{EXE} __module --say grandchild &\nwait\n"));
+    let script = sandbox.script(
+        "wrapper",
+        &format!("#!/bin/sh\n{EXE} __module --say grandchild &\nwait\n"),
+    );
     let port = sandbox.add("x", &[&script]);
     sandbox.say("start").expect(0);
     let wrapper = sandbox.pid("x");
@@ -106,7 +128,10 @@ fn a_group_whose_leader_died_but_whose_member_listens_counts_as_alive() {
     let port = sandbox.add("x", &[&script]);
     sandbox.say("start").expect(0);
     let wrapper = sandbox.pid("x");
-    Command::new("kill").args(["-9", &wrapper.to_string()]).status().unwrap();
+    Command::new("kill")
+        .args(["-9", &wrapper.to_string()])
+        .status()
+        .unwrap();
     until_true("the wrapper's end", || !alive(wrapper));
     let row = sandbox.row("x");
     assert_eq!(row["state"], "active", "{row}");
@@ -120,15 +145,28 @@ fn a_group_whose_leader_died_but_whose_member_listens_counts_as_alive() {
 #[test]
 fn one_that_ignores_sigterm_is_killed_after_the_bound_with_its_group() {
     let sandbox = Sandbox::new();
-    let script = sandbox.script("stubborn", &format!("#!/bin/sh\ntrap '' TERM\n{EXE} __module --ignore-term &\nwhile :; do wait; done\n"));
+    let script = sandbox.script(
+        "stubborn",
+        &format!(
+            "#!/bin/sh\ntrap '' TERM\n{EXE} __module --ignore-term &\nwhile :; do wait; done\n"
+        ),
+    );
     let port = sandbox.add("x", &[&script]);
     sandbox.say("start").expect(0);
     let group = session(sandbox.pid("x"));
     let begun = Instant::now();
     let ran = sandbox.say("stop x").expect(0);
-    assert!(begun.elapsed() >= Duration::from_secs(9), "killed before its time: {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= Duration::from_secs(9),
+        "killed before its time: {:?}",
+        begun.elapsed()
+    );
     assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
-    assert!(ran.err.contains("did not end within 10 s and was killed"), "{}", ran.err);
+    assert!(
+        ran.err.contains("did not end within 10 s and was killed"),
+        "{}",
+        ran.err
+    );
     assert!(!listens(port) && group.iter().all(|&pid| !alive(pid)));
 }
 
@@ -141,7 +179,11 @@ fn stubborn_modules_are_stopped_side_by_side() {
     sandbox.say("start").expect(0);
     let begun = Instant::now();
     sandbox.say("stop").expect(0);
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]
@@ -172,11 +214,26 @@ fn a_record_of_an_earlier_boot_proves_nothing() {
     let other = bystander();
     let pid = other.0.id();
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let start = stat.rsplit_once(") ").unwrap().1.split(' ').nth(19).unwrap().to_owned();
-    pidfile(&sandbox, format!("{pid}\nstart={start}\nboot=00000000-0000-0000-0000-000000000000\nspawn=00000000-0000-0000-0000-000000000000\n"));
+    let start = stat
+        .rsplit_once(") ")
+        .unwrap()
+        .1
+        .split(' ')
+        .nth(19)
+        .unwrap()
+        .to_owned();
+    pidfile(
+        &sandbox,
+        format!(
+            "{pid}\nstart={start}\nboot=00000000-0000-0000-0000-000000000000\nspawn=00000000-0000-0000-0000-000000000000\n"
+        ),
+    );
     let row = sandbox.row("x");
     assert_eq!(row["state"], "inactive", "{row}");
-    assert!(row["notes"][0].as_str().unwrap().contains("booted"), "{row}");
+    assert!(
+        row["notes"][0].as_str().unwrap().contains("booted"),
+        "{row}"
+    );
     sandbox.say("stop").expect(0);
     assert!(alive(pid), "a stranger was signalled");
 }
@@ -189,7 +246,13 @@ fn a_bare_pid_of_a_stranger_is_left_alone_said_and_cleared() {
     pidfile(&sandbox, other.0.id().to_string());
     let row = sandbox.row("x");
     assert_eq!(row["state"], "inactive");
-    assert!(row["notes"][0].as_str().unwrap().contains(&other.0.id().to_string()), "{row}");
+    assert!(
+        row["notes"][0]
+            .as_str()
+            .unwrap()
+            .contains(&other.0.id().to_string()),
+        "{row}"
+    );
     let ran = sandbox.say("stop x").expect(0);
     assert!(ran.err.contains("left alone"), "{}", ran.err);
     assert!(alive(other.0.id()) && !sandbox.at("x/run/x.pid").exists());
@@ -216,14 +279,31 @@ fn pidfiles_that_name_no_possible_process_are_none() {
     let sandbox = Sandbox::new();
     sandbox.module("x", &[]);
     let huge = "9".repeat(1 << 20);
-    for text in ["", "\n", "0", "1", "-1", "-12", "99999999999999999999", "4294967298", "abc", " ", "\0\0", "\u{fffd}", &huge] {
+    for text in [
+        "",
+        "\n",
+        "0",
+        "1",
+        "-1",
+        "-12",
+        "99999999999999999999",
+        "4294967298",
+        "abc",
+        " ",
+        "\0\0",
+        "\u{fffd}",
+        &huge,
+    ] {
         pidfile(&sandbox, text);
         let shown: String = text.chars().take(20).collect();
         let row = sandbox.row("x");
         assert_eq!(row["state"], "inactive", "{shown:?}: {row}");
         let ran = sandbox.say("stop x");
         assert_eq!(ran.code, 0, "{shown:?}: {ran:?}");
-        assert!(!sandbox.at("x/run/x.pid").exists(), "{shown:?} was not cleared");
+        assert!(
+            !sandbox.at("x/run/x.pid").exists(),
+            "{shown:?} was not cleared"
+        );
     }
     // One that says a start time does not make pid 1 ours either.
     pidfile(&sandbox, "1\nstart=0\nboot=x\nspawn=y\n");
@@ -239,8 +319,18 @@ fn a_pidfile_that_names_the_program_itself_does_not_end_it() {
     sandbox.module("x", &[]);
     fs::create_dir_all(sandbox.at("x/run")).unwrap();
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("echo $$ > {}; exec {EXE} stop x", sandbox.at("x/run/x.pid").display())]);
-    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", sandbox.user_dir()).env("PARACHUTE_MANAGER", "none");
+    command.args([
+        "-c",
+        &format!(
+            "echo $$ > {}; exec {EXE} stop x",
+            sandbox.at("x/run/x.pid").display()
+        ),
+    ]);
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", sandbox.user_dir())
+        .env("PARACHUTE_MANAGER", "none");
     let ran: Ran = command.output().unwrap().into();
     let ran = ran.expect(0);
     assert!(ran.out.contains("already stopped"), "{ran:?}");
@@ -266,18 +356,39 @@ fn another_users_process_is_never_signalled() {
     let sandbox = Sandbox::new();
     let port = sandbox.module("x", &[]);
     let theirs = Guarded(
-        Command::new("sleep").arg("600").env_clear().uid(65534).gid(65534).stdin(Stdio::null()).spawn().unwrap(),
+        Command::new("sleep")
+            .arg("600")
+            .env_clear()
+            .uid(65534)
+            .gid(65534)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap(),
     );
     let pid = theirs.0.id();
     pidfile(&sandbox, pid.to_string());
     let ran = sandbox.say("stop x").expect(0);
-    assert!(ran.err.contains("uid 65534") && ran.err.contains("left alone"), "{}", ran.err);
+    assert!(
+        ran.err.contains("uid 65534") && ran.err.contains("left alone"),
+        "{}",
+        ran.err
+    );
     assert!(alive(pid));
     // Its start time and boot are right: it is that process, and still another user's.
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let start = stat.rsplit_once(") ").unwrap().1.split(' ').nth(19).unwrap().to_owned();
+    let start = stat
+        .rsplit_once(") ")
+        .unwrap()
+        .1
+        .split(' ')
+        .nth(19)
+        .unwrap()
+        .to_owned();
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-    pidfile(&sandbox, format!("{pid}\nstart={start}\nboot={}\nspawn=x\n", boot.trim()));
+    pidfile(
+        &sandbox,
+        format!("{pid}\nstart={start}\nboot={}\nspawn=x\n", boot.trim()),
+    );
     let ran = sandbox.say("stop x").expect(0);
     assert!(ran.err.contains("uid 65534"), "{}", ran.err);
     assert!(alive(pid));
@@ -291,15 +402,33 @@ fn a_port_that_is_still_held_is_said_with_its_holder() {
     sandbox.say("start").expect(0);
     sandbox.say("stop").expect(0);
     let mut stranger = Command::new(EXE);
-    stranger.args(["__module", "--say", "other"]).env_clear().env("PORT", port.to_string()).stdout(Stdio::null());
+    stranger
+        .args(["__module", "--say", "other"])
+        .env_clear()
+        .env("PORT", port.to_string())
+        .stdout(Stdio::null());
     let stranger = Guarded(stranger.spawn().unwrap());
     until_true("the stranger's port", || listens(port));
     let ran = sandbox.say("stop x").expect(0);
-    assert!(ran.err.contains(&format!("port {port}")) && ran.err.contains(&format!("process {}", stranger.0.id())), "{}", ran.err);
+    assert!(
+        ran.err.contains(&format!("port {port}"))
+            && ran.err.contains(&format!("process {}", stranger.0.id())),
+        "{}",
+        ran.err
+    );
     assert!(alive(stranger.0.id()));
     let row = sandbox.row("x");
-    assert_eq!(row["state"], "inactive", "something on the port of a module that was stopped: {row}");
-    assert!(row["notes"][0].as_str().unwrap().contains(&stranger.0.id().to_string()), "{row}");
+    assert_eq!(
+        row["state"], "inactive",
+        "something on the port of a module that was stopped: {row}"
+    );
+    assert!(
+        row["notes"][0]
+            .as_str()
+            .unwrap()
+            .contains(&stranger.0.id().to_string()),
+        "{row}"
+    );
 }
 
 #[test]
@@ -333,7 +462,10 @@ fn a_stopped_process_is_woken_to_end() {
     sandbox.module("x", &[]);
     sandbox.say("start").expect(0);
     let pid = sandbox.pid("x");
-    Command::new("kill").args(["-STOP", &pid.to_string()]).status().unwrap();
+    Command::new("kill")
+        .args(["-STOP", &pid.to_string()])
+        .status()
+        .unwrap();
     let ran = sandbox.say("stop x").expect(0);
     assert!(!ran.err.contains("killed"), "{}", ran.err);
     assert!(!alive(pid));
@@ -374,20 +506,38 @@ fn zombies_under_an_init_that_does_not_reap_are_dead() {
     command = {
         let mut inner = Command::new("unshare");
         inner.args(["--pid", "--fork", "--kill-child", "--mount-proc", &script]);
-        inner.env_clear().envs(command.get_envs().filter_map(|(n, v)| Some((n, v?)))).stdin(Stdio::null());
+        inner
+            .env_clear()
+            .envs(command.get_envs().filter_map(|(n, v)| Some((n, v?))))
+            .stdin(Stdio::null());
         inner
     };
     let ran: Ran = command.output().unwrap().into();
     let ran = ran.expect(0);
-    let lines: Vec<&str> = ran.out.lines().filter(|l| l.contains('|') || l.starts_with("zombie")).collect();
+    let lines: Vec<&str> = ran
+        .out
+        .lines()
+        .filter(|l| l.contains('|') || l.starts_with("zombie"))
+        .collect();
     let starts_with = |prefix: &str| lines.iter().filter(|l| l.starts_with(prefix)).count();
-    assert!(lines.contains(&"zombie ['Z']"), "the scenario is not the one: {}", ran.out);
+    assert!(
+        lines.contains(&"zombie ['Z']"),
+        "the scenario is not the one: {}",
+        ran.out
+    );
     assert_eq!(starts_with("start|0|"), 3, "{}", ran.out);
     assert_eq!(starts_with("stop|0|"), 2, "{}", ran.out);
     // No stop waited for the grace, and none but the killed one was failing.
-    let long = |l: &&&str| l.starts_with("stop") && l.split('|').nth(2).unwrap().parse::<u64>().unwrap() >= 9;
+    let long = |l: &&&str| {
+        l.starts_with("stop") && l.split('|').nth(2).unwrap().parse::<u64>().unwrap() >= 9
+    };
     assert_eq!(lines.iter().filter(long).count(), 0, "{}", ran.out);
-    assert_eq!((starts_with("status|0|"), starts_with("status|1|")), (1, 1), "{}", ran.out);
+    assert_eq!(
+        (starts_with("status|0|"), starts_with("status|1|")),
+        (1, 1),
+        "{}",
+        ran.out
+    );
     assert!(!ran.out.contains("already running"), "{}", ran.out);
     assert!(!listens(port));
 }
@@ -399,7 +549,10 @@ fn stopping_an_empty_box_is_done_already() {
     sandbox.say("stop --dry-run").expect(0);
     assert!(!sandbox.home().exists(), "a stop of nothing made the home");
     sandbox.say("stop nobody").expect(3);
-    assert_eq!(sandbox.say("stop --json").expect(0).json()["changes"], Value::Array(Vec::new()));
+    assert_eq!(
+        sandbox.say("stop --json").expect(0).json()["changes"],
+        Value::Array(Vec::new())
+    );
 }
 
 #[test]
@@ -408,24 +561,45 @@ fn two_stops_at_once_are_both_right() {
     sandbox.module("x", &[]);
     sandbox.say("start").expect(0);
     let children: Vec<_> = (0..3)
-        .map(|_| sandbox.command(["stop", "x", "--json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
+        .map(|_| {
+            sandbox
+                .command(["stop", "x", "--json"])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
+        })
         .collect();
     let dids: Vec<String> = children
         .into_iter()
         .map(|child| {
             let ran: Ran = child.wait_with_output().unwrap().into();
-            ran.expect(0).json()["changes"][0]["did"].as_str().unwrap().to_owned()
+            ran.expect(0).json()["changes"][0]["did"]
+                .as_str()
+                .unwrap()
+                .to_owned()
         })
         .collect();
-    assert_eq!(dids.iter().filter(|d| *d == "stopped").count(), 1, "{dids:?}");
-    until("no process of it", || sandbox.row("x")["pid"].is_null().then_some(()));
+    assert_eq!(
+        dids.iter().filter(|d| *d == "stopped").count(),
+        1,
+        "{dids:?}"
+    );
+    until("no process of it", || {
+        sandbox.row("x")["pid"].is_null().then_some(())
+    });
 }
 
 #[test]
 fn a_start_that_was_interrupted_leaves_something_that_can_be_stopped() {
     let sandbox = Sandbox::new();
     let port = sandbox.module("x", &["--bind-after", "700"]);
-    let child = sandbox.command(["start", "x"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let child = sandbox
+        .command(["start", "x"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     until_true("the record", || sandbox.at("x/run/x.pid").exists());
     drop(Guarded(child));
     let pid = sandbox.pid("x");

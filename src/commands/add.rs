@@ -4,7 +4,7 @@ use super::changes::{self, Step};
 use crate::{
     error::{Exit, Result},
     lifecycle::{Change, Site, Targets},
-    modules::enrol::{self, Addition, Added},
+    modules::enrol::{self, Added, Addition},
     output::{Output, Report, SCHEMA, style},
 };
 use serde::Serialize;
@@ -69,7 +69,12 @@ impl Report for Told<'_> {
     fn human(&self, to: &mut dyn Write) -> io::Result<()> {
         let (good, name, hint) = (style::GOOD, style::NAME, style::HINT);
         let word = if self.replaced { "changed" } else { "added" };
-        writeln!(to, "{good}✓{good:#} {name}{}{name:#}  {word} in {}", self.short, self.registry.display())?;
+        writeln!(
+            to,
+            "{good}✓{good:#} {name}{}{name:#}  {word} in {}",
+            self.short,
+            self.registry.display()
+        )?;
         if self.changes.is_empty() {
             writeln!(to, "{hint}hint{hint:#}: `parachute start {}`", self.short)?;
         }
@@ -104,7 +109,11 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
     }
     let short = added.row.short();
     site.reload().await?;
-    let changes = if args.start { site.start(&Targets::Named(vec![short.to_owned()])).await? } else { Vec::new() };
+    let changes = if args.start {
+        site.start(&Targets::Named(vec![short.to_owned()])).await?
+    } else {
+        Vec::new()
+    };
     let exit = out.report(&Told {
         schema: SCHEMA,
         verb: "add",
@@ -125,12 +134,26 @@ fn steps(planned: &Added, start: bool) -> Vec<Step> {
     let short = planned.row.short();
     let mut steps = Vec::new();
     if let Some(manifest) = &planned.manifest {
-        steps.push(format!("write the start command of {short} to {}", manifest.display()));
+        steps.push(format!(
+            "write the start command of {short} to {}",
+            manifest.display()
+        ));
     }
-    let change = if planned.replaces.is_some() { "change the row" } else { "add a row" };
-    steps.push(format!("{change} {} to {}", planned.json, planned.registry.display()));
+    let change = if planned.replaces.is_some() {
+        "change the row"
+    } else {
+        "add a row"
+    };
+    steps.push(format!(
+        "{change} {} to {}",
+        planned.json,
+        planned.registry.display()
+    ));
     if start {
         steps.push(format!("start {short}"));
     }
-    steps.into_iter().map(|would| Step::of(short.to_owned(), Ok(would))).collect()
+    steps
+        .into_iter()
+        .map(|would| Step::of(short.to_owned(), Ok(would)))
+        .collect()
 }

@@ -18,13 +18,25 @@ struct Done<'a> {
 impl Report for Done<'_> {
     fn human(&self, to: &mut dyn Write) -> io::Result<()> {
         let (good, name, dim) = (style::GOOD, style::NAME, style::DIM);
-        let width = self.changes.iter().map(|c| c.who.chars().count()).max().unwrap_or_default();
+        let width = self
+            .changes
+            .iter()
+            .map(|c| c.who.chars().count())
+            .max()
+            .unwrap_or_default();
         for change in self.changes {
             let Ok(did) = &change.what else { continue };
-            let pid = did.pid().map(|pid| format!(" {dim}(pid {pid}){dim:#}")).unwrap_or_default();
+            let pid = did
+                .pid()
+                .map(|pid| format!(" {dim}(pid {pid}){dim:#}"))
+                .unwrap_or_default();
             let words = did.word().replace('_', " ");
             let who = format!("{:width$}", change.who);
-            let mark = if matches!(did, Did::AlreadyRunning { .. } | Did::AlreadyStopped) { "·" } else { "✓" };
+            let mark = if matches!(did, Did::AlreadyRunning { .. } | Did::AlreadyStopped) {
+                "·"
+            } else {
+                "✓"
+            };
             writeln!(to, "{good}{mark}{good:#} {name}{who}{name:#}  {words}{pid}")?;
         }
         Ok(())
@@ -37,7 +49,11 @@ impl Report for Done<'_> {
 
 /// Tells what became of each target; gives the exit status.
 pub(super) fn report(out: &Output, verb: &str, changes: &[Change]) -> Exit {
-    let exit = out.report(&Done { schema: SCHEMA, verb, changes });
+    let exit = out.report(&Done {
+        schema: SCHEMA,
+        verb,
+        changes,
+    });
     if !out.json() {
         let mut to = anstream::stderr().lock();
         for change in changes {
@@ -64,8 +80,16 @@ impl Step {
     /// A step for a target, or why there is none.
     pub(super) fn of(name: String, what: Result<String>) -> Self {
         match what {
-            Ok(would) => Self { name, would, error: None },
-            Err(error) => Self { name, would: String::new(), error: Some(error) },
+            Ok(would) => Self {
+                name,
+                would,
+                error: None,
+            },
+            Err(error) => Self {
+                name,
+                would: String::new(),
+                error: Some(error),
+            },
         }
     }
 }
@@ -100,5 +124,10 @@ impl Report for Plan<'_> {
 
 /// Tells what would be done, in order, with nothing done.
 pub(super) fn dry_run(out: &Output, verb: &str, steps: &[Step]) -> Exit {
-    out.report(&Plan { schema: SCHEMA, verb, dry_run: true, steps })
+    out.report(&Plan {
+        schema: SCHEMA,
+        verb,
+        dry_run: true,
+        steps,
+    })
 }

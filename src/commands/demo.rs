@@ -27,7 +27,10 @@ pub struct Args {}
 /// Carries it out.
 pub async fn run(_: &Args, cx: &Context, out: &Output) -> Result<Exit> {
     if out.json() {
-        return Err(Error::new(Code::Usage, "`demo` is for people: it has no JSON view"));
+        return Err(Error::new(
+            Code::Usage,
+            "`demo` is for people: it has no JSON view",
+        ));
     }
     let home = throwaway()?;
     let mut here = cx.clone();
@@ -43,7 +46,10 @@ pub async fn run(_: &Args, cx: &Context, out: &Output) -> Result<Exit> {
 }
 
 async fn told_to_end() {
-    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut int), Ok(mut term)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
         return std::future::pending().await;
     };
     tokio::select! {
@@ -56,24 +62,58 @@ async fn told_to_end() {
 fn throwaway() -> Result<Home> {
     let name = format!("parachute-demo-{}", uuid::Uuid::new_v4().simple());
     let path = std::env::temp_dir().join(name);
-    std::fs::DirBuilder::new().mode(0o700).create(&path).map_err(|e| Error::io("make", &path, &e))?;
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&path)
+        .map_err(|e| Error::io("make", &path, &e))?;
     Ok(Home::new(path))
 }
 
 async fn show(site: &Site, cx: &Context, out: &Output) -> Result<Exit> {
     let exe = cx.exe.to_string_lossy().into_owned();
     let module = |habit: &[&str]| -> Vec<String> {
-        [exe.as_str(), "__module"].iter().chain(habit).map(|s| (*s).to_owned()).collect()
+        [exe.as_str(), "__module"]
+            .iter()
+            .chain(habit)
+            .map(|s| (*s).to_owned())
+            .collect()
     };
     let modules = [
         ("hello", module(&["--say", "good morning"])),
-        ("slow", module(&["--say", "opening a large database", "--bind-after", "1200"])),
-        ("missing", vec!["parachute-demo-that-nobody-installed".to_owned(), "serve".to_owned()]),
-        ("crashing", module(&["--say", "error: no database at /var/lib/nowhere", "--crash-after", "20"])),
+        (
+            "slow",
+            module(&["--say", "opening a large database", "--bind-after", "1200"]),
+        ),
+        (
+            "missing",
+            vec![
+                "parachute-demo-that-nobody-installed".to_owned(),
+                "serve".to_owned(),
+            ],
+        ),
+        (
+            "crashing",
+            module(&[
+                "--say",
+                "error: no database at /var/lib/nowhere",
+                "--crash-after",
+                "20",
+            ]),
+        ),
     ];
-    step(out, "a throwaway box", &format!("PARACHUTE_HOME={}", site.home.root().display()));
+    step(
+        out,
+        "a throwaway box",
+        &format!("PARACHUTE_HOME={}", site.home.root().display()),
+    );
     for ((name, command), port) in modules.into_iter().zip(free_ports()?) {
-        let addition = Addition { name: name.to_owned(), port, command, force: true, ..Addition::default() };
+        let addition = Addition {
+            name: name.to_owned(),
+            port,
+            command,
+            force: true,
+            ..Addition::default()
+        };
         enrol::add(&site.home, &addition)?;
         step(out, "", &format!("parachute add {name} --port {port} -- …"));
     }
@@ -83,8 +123,19 @@ async fn show(site: &Site, cx: &Context, out: &Output) -> Result<Exit> {
     step(out, "and the truth about all four", "parachute status");
     let status = site.observe().await;
     let met = status.failing() && changes.iter().filter(|c| c.what.is_ok()).count() == 2;
-    out.report(&Screen { status, wide: false, user_dir: cx.user_dir.clone() });
-    if met { Ok(Exit::Success) } else { Err(Error::new(Code::Io, "the demonstration did not go as it should")) }
+    out.report(&Screen {
+        status,
+        wide: false,
+        user_dir: cx.user_dir.clone(),
+    });
+    if met {
+        Ok(Exit::Success)
+    } else {
+        Err(Error::new(
+            Code::Io,
+            "the demonstration did not go as it should",
+        ))
+    }
 }
 
 async fn clear(site: &Site, out: &Output) -> Result<Exit> {
@@ -109,9 +160,14 @@ fn step(out: &Output, what: &str, command: &str) {
 
 /// Ports that are free now.
 fn free_ports() -> Result<Vec<u16>> {
-    let listeners: std::io::Result<Vec<TcpListener>> =
-        (0..4).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
+    let listeners: std::io::Result<Vec<TcpListener>> = (0..4)
+        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+        .collect();
     listeners
-        .and_then(|all| all.iter().map(|l| l.local_addr().map(|a| a.port())).collect())
+        .and_then(|all| {
+            all.iter()
+                .map(|l| l.local_addr().map(|a| a.port()))
+                .collect()
+        })
         .map_err(|e| Error::new(Code::Io, format!("cannot find a free port: {e}")))
 }

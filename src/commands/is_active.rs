@@ -26,7 +26,9 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
                 return Err(unknown_in(&status, name));
             }
         },
-        None => status.rows().next().is_some() && status.rows().all(|row| row.state == State::Active),
+        None => {
+            status.rows().next().is_some() && status.rows().all(|row| row.state == State::Active)
+        }
     };
     let exit = if active { Exit::Success } else { Exit::Failed };
     Ok(out.answer("active", active, exit))

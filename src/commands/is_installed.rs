@@ -22,6 +22,10 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
         Some(name) => registry.find(name).is_some(),
         None => !registry.rows.is_empty(),
     };
-    let exit = if there { Exit::Success } else { Exit::NotInstalled };
+    let exit = if there {
+        Exit::Success
+    } else {
+        Exit::NotInstalled
+    };
     Ok(out.answer("installed", there, exit))
 }

@@ -60,60 +60,117 @@ struct Painter {
 }
 
 impl Painter {
-    const COLOURS: [AnsiColor; 6] =
-        [AnsiColor::Cyan, AnsiColor::Yellow, AnsiColor::Green, AnsiColor::Magenta, AnsiColor::Blue, AnsiColor::Red];
+    const COLOURS: [AnsiColor; 6] = [
+        AnsiColor::Cyan,
+        AnsiColor::Yellow,
+        AnsiColor::Green,
+        AnsiColor::Magenta,
+        AnsiColor::Blue,
+        AnsiColor::Red,
+    ];
 
     fn new(names: Vec<String>) -> Self {
-        let width = names.iter().map(|n| n.chars().count()).max().unwrap_or_default();
-        Self { names, width, defuse: io::stdout().is_terminal() }
+        let width = names
+            .iter()
+            .map(|n| n.chars().count())
+            .max()
+            .unwrap_or_default();
+        Self {
+            names,
+            width,
+            defuse: io::stdout().is_terminal(),
+        }
     }
 
     fn line(&self, to: &mut dyn Write, name: &str, line: &str) -> io::Result<()> {
-        let line = if self.defuse { text::visible(line) } else { line.into() };
+        let line = if self.defuse {
+            text::visible(line)
+        } else {
+            line.into()
+        };
         if self.names.len() < 2 {
             return writeln!(to, "{line}");
         }
-        let at = self.names.iter().position(|n| n == name).unwrap_or_default();
+        let at = self
+            .names
+            .iter()
+            .position(|n| n == name)
+            .unwrap_or_default();
         let paint: Style = Self::COLOURS[at % Self::COLOURS.len()].on_default();
-        writeln!(to, "{paint}{name:width$} |{paint:#} {line}", width = self.width)
+        writeln!(
+            to,
+            "{paint}{name:width$} |{paint:#} {line}",
+            width = self.width
+        )
     }
 }
 
 /// Carries it out.
 pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
     if args.follow && out.json() {
-        return Err(Error::new(Code::Usage, "`--follow` never ends, and `--json` is one document")
-            .hint("leave one of them out"));
+        return Err(Error::new(
+            Code::Usage,
+            "`--follow` never ends, and `--json` is one document",
+        )
+        .hint("leave one of them out"));
     }
     let targets = Targets::of(&args.names);
     let tails = site.logs(&targets, args.lines).await?;
     let names: Vec<String> = tails.iter().map(|(name, _)| name.clone()).collect();
     let painter = Painter::new(names.clone());
     if !args.follow {
-        let silent: Vec<&str> = tails.iter().filter(|(_, l)| l.is_empty()).map(|(n, _)| n.as_str()).collect();
+        let silent: Vec<&str> = tails
+            .iter()
+            .filter(|(_, l)| l.is_empty())
+            .map(|(n, _)| n.as_str())
+            .collect();
         if !out.json() && silent.len() == tails.len() {
-            out.warn(&format!("nothing has been written by {} yet", silent.join(", ")));
+            out.warn(&format!(
+                "nothing has been written by {} yet",
+                silent.join(", ")
+            ));
         }
-        let logs = tails.into_iter().map(|(name, lines)| Log { name, lines }).collect();
-        return Ok(out.report(&Logs { schema: SCHEMA, logs, painter }));
+        let logs = tails
+            .into_iter()
+            .map(|(name, lines)| Log { name, lines })
+            .collect();
+        return Ok(out.report(&Logs {
+            schema: SCHEMA,
+            logs,
+            painter,
+        }));
     }
     drop(tails);
     follow(args, site, out, &names, &painter).await
 }
 
-async fn follow(args: &Args, site: &Site, out: &Output, names: &[String], painter: &Painter) -> Result<Exit> {
+async fn follow(
+    args: &Args,
+    site: &Site,
+    out: &Output,
+    names: &[String],
+    painter: &Painter,
+) -> Result<Exit> {
     let mut lines = site.follow(names, args.lines).await?;
     loop {
         let batch: Vec<Line> = tokio::select! {
             batch = lines.next() => batch?,
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
         };
-        let written = out.human(|to| batch.iter().try_for_each(|line| painter.line(to, &line.who, &line.text)));
+        let written = out.human(|to| {
+            batch
+                .iter()
+                .try_for_each(|line| painter.line(to, &line.who, &line.text))
+        });
         match written {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Success),
-            Err(error) => return Err(Error::new(Code::Io, format!("cannot write to stdout: {error}"))),
+            Err(error) => {
+                return Err(Error::new(
+                    Code::Io,
+                    format!("cannot write to stdout: {error}"),
+                ));
+            }
         }
     }
 }
-

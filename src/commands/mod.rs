@@ -73,8 +73,15 @@ fn as_owner(cx: &Context, site: &Site) -> Result<Option<Exit>> {
         return Ok(None);
     }
     let user = identity::user(site.owner).ok_or_else(|| {
-        Error::new(Code::HomeUnusable, format!("{} belongs to uid {}, which this machine does not know", site.home.root().display(), site.owner))
-            .hint("give that uid a name, or the folder another owner")
+        Error::new(
+            Code::HomeUnusable,
+            format!(
+                "{} belongs to uid {}, which this machine does not know",
+                site.home.root().display(),
+                site.owner
+            ),
+        )
+        .hint("give that uid a name, or the folder another owner")
     })?;
     let mut args: Vec<OsString> = vec!["--home".into(), site.home.root().into()];
     args.extend(without_home(&cx.args));
@@ -140,7 +147,20 @@ mod tests {
     #[test]
     fn home_is_taken_out_of_the_command_line_but_not_out_of_a_modules() {
         let args = |list: &[&str]| list.iter().map(OsString::from).collect::<Vec<_>>();
-        let given = args(&["--home", "/a", "add", "x", "--home=/b", "--", "run", "--home", "/c"]);
-        assert_eq!(without_home(&given), args(&["add", "x", "--", "run", "--home", "/c"]));
+        let given = args(&[
+            "--home",
+            "/a",
+            "add",
+            "x",
+            "--home=/b",
+            "--",
+            "run",
+            "--home",
+            "/c",
+        ]);
+        assert_eq!(
+            without_home(&given),
+            args(&["add", "x", "--", "run", "--home", "/c"])
+        );
     }
 }

@@ -29,7 +29,10 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
     let targets = Targets::of(&args.names);
     if args.dry_run {
         let plan = site.plan_start(&targets)?;
-        let steps: Vec<Step> = plan.into_iter().map(|(name, what)| Step::of(name, what)).collect();
+        let steps: Vec<Step> = plan
+            .into_iter()
+            .map(|(name, what)| Step::of(name, what))
+            .collect();
         return Ok(changes::dry_run(out, "start", &steps));
     }
     if let Some(origin) = &args.hub_origin {

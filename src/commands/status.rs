@@ -45,11 +45,19 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
         }
     }
     if !args.names.is_empty() {
-        let wanted = |row: &RowStatus| args.names.iter().any(|n| *n == row.name || *n == row.service);
+        let wanted = |row: &RowStatus| {
+            args.names
+                .iter()
+                .any(|n| *n == row.name || *n == row.service)
+        };
         status.hub = status.hub.filter(|hub| wanted(&hub.row));
         status.modules.retain(wanted);
     }
-    Ok(out.report(&Screen { status, wide: args.wide, user_dir: dirs::home_dir() }))
+    Ok(out.report(&Screen {
+        status,
+        wide: args.wide,
+        user_dir: dirs::home_dir(),
+    }))
 }
 
 /// A box's status as both views show it.
@@ -74,19 +82,49 @@ impl Report for Screen {
         let rows: Vec<Row> = status.rows().map(|row| self.row(row)).collect();
         if !rows.is_empty() {
             let mut columns = vec![
-                Column { head: "SERVICE", right: false },
-                Column { head: "PORT", right: true },
-                Column { head: "VERSION", right: false },
-                Column { head: "STATE", right: false },
-                Column { head: "PID", right: true },
-                Column { head: "UPTIME", right: true },
-                Column { head: "LATENCY", right: true },
+                Column {
+                    head: "SERVICE",
+                    right: false,
+                },
+                Column {
+                    head: "PORT",
+                    right: true,
+                },
+                Column {
+                    head: "VERSION",
+                    right: false,
+                },
+                Column {
+                    head: "STATE",
+                    right: false,
+                },
+                Column {
+                    head: "PID",
+                    right: true,
+                },
+                Column {
+                    head: "UPTIME",
+                    right: true,
+                },
+                Column {
+                    head: "LATENCY",
+                    right: true,
+                },
             ];
             if self.wide {
-                columns.push(Column { head: "CPU", right: true });
-                columns.push(Column { head: "MEMORY", right: true });
+                columns.push(Column {
+                    head: "CPU",
+                    right: true,
+                });
+                columns.push(Column {
+                    head: "MEMORY",
+                    right: true,
+                });
             }
-            columns.push(Column { head: "SOURCE", right: false });
+            columns.push(Column {
+                head: "SOURCE",
+                right: false,
+            });
             table::write(to, &columns, &rows)?;
         }
         let (wait, dim, hint) = (style::WAIT, style::DIM, style::HINT);
@@ -95,18 +133,28 @@ impl Report for Screen {
         }
         if rows.is_empty() && status.notes.is_empty() {
             writeln!(to, "nothing is installed on this box yet")?;
-            writeln!(to, "{hint}hint{hint:#}: `parachute add NAME --port N -- COMMAND…`, or `parachute demo`")?;
+            writeln!(
+                to,
+                "{hint}hint{hint:#}: `parachute add NAME --port N -- COMMAND…`, or `parachute demo`"
+            )?;
         }
         let home = self.tilde(status.home.root());
         let way = match (status.way, status.manager) {
             (Way::Detached, _) => "detached: no hub, each module a process of its own".to_owned(),
-            (Way::Managed, manager) => format!("managed: the hub is kept by {}", manager.unwrap_or("nobody")),
+            (Way::Managed, manager) => format!(
+                "managed: the hub is kept by {}",
+                manager.unwrap_or("nobody")
+            ),
         };
         writeln!(to, "{dim}{home} · {way}{dim:#}")
     }
 
     fn exit(&self) -> Exit {
-        if self.status.failing() { Exit::Failed } else { Exit::Success }
+        if self.status.failing() {
+            Exit::Failed
+        } else {
+            Exit::Success
+        }
     }
 }
 
@@ -129,15 +177,23 @@ impl Screen {
             dash(row.version.clone()),
             (row.state.word().to_owned(), state),
             dash(row.pid.map(|p| p.to_string())),
-            dash(row.uptime_seconds.map(|s| text::uptime(Duration::from_secs(s)))),
+            dash(
+                row.uptime_seconds
+                    .map(|s| text::uptime(Duration::from_secs(s))),
+            ),
             dash(row.latency_ms.map(|ms| format!("{ms:.1} ms"))),
         ];
         if self.wide {
             cells.push(dash(row.cpu_percent.map(|p| format!("{p:.1}%"))));
             cells.push(dash(row.memory_bytes.map(text::bytes)));
         }
-        cells.push(dash(row.source.as_deref().map(|s| self.short_path(Path::new(s)))));
-        Row { cells, below: below(row) }
+        cells.push(dash(
+            row.source.as_deref().map(|s| self.short_path(Path::new(s))),
+        ));
+        Row {
+            cells,
+            below: below(row),
+        }
     }
 
     /// A path in the box's folder relative to that, one in the user's with `~`.
@@ -150,7 +206,11 @@ impl Screen {
 
     /// A path with the user's own folder as `~`.
     fn tilde(&self, path: &Path) -> String {
-        match self.user_dir.as_ref().and_then(|dir| path.strip_prefix(dir).ok()) {
+        match self
+            .user_dir
+            .as_ref()
+            .and_then(|dir| path.strip_prefix(dir).ok())
+        {
             Some(rest) => format!("~/{}", rest.display()),
             None => path.display().to_string(),
         }
@@ -164,7 +224,11 @@ fn below(row: &RowStatus) -> Vec<String> {
     if let (State::Active, Some(url)) = (row.state, &row.url) {
         lines.push(format!("  {dim}→{dim:#} {}", text::visible(url)));
     }
-    let mark = if row.state == State::Failing { bad } else { wait };
+    let mark = if row.state == State::Failing {
+        bad
+    } else {
+        wait
+    };
     for note in &row.notes {
         lines.push(format!("  {mark}!{mark:#} {}", text::visible(note)));
     }

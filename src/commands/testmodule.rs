@@ -6,7 +6,9 @@ use crate::{
     error::{Code, Error, Exit, Result},
 };
 use http_body_util::Full;
-use hyper::{Request, Response, body::Bytes, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    Request, Response, body::Bytes, body::Incoming, server::conn::http1, service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use std::{convert::Infallible, io::Write, net::Ipv4Addr, time::Duration};
 use tokio::{net::TcpListener, signal::unix};
@@ -76,11 +78,18 @@ async fn serve(args: &Args, cx: &Context) -> Result<()> {
     tokio::time::sleep(Duration::from_millis(args.bind_after)).await;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .await
-        .map_err(|e| Error::new(Code::PortTaken, format!("cannot listen on port {port}: {}", crate::error::reason(&e))))?;
+        .map_err(|e| {
+            Error::new(
+                Code::PortTaken,
+                format!("cannot listen on port {port}: {}", crate::error::reason(&e)),
+            )
+        })?;
     let _ = writeln!(std::io::stdout(), "listening on port {port}");
     let status = args.health_status;
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
         let answer = move |request: Request<Incoming>| async move {
             let mut response = Response::new(Full::new(Bytes::from_static(b"ok\n")));
             if request.uri().path() == "/health"
@@ -90,7 +99,9 @@ async fn serve(args: &Args, cx: &Context) -> Result<()> {
             }
             Ok::<_, Infallible>(response)
         };
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)));
+        tokio::spawn(
+            http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)),
+        );
     }
 }
 

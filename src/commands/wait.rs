@@ -75,11 +75,20 @@ pub async fn run(args: &Args, site: &Site, cx: &Context, out: &Output) -> Result
         }
         if Instant::now() >= deadline {
             cx.tell.waiting(None);
-            let word = if args.want == For::Active { "active" } else { "inactive" };
-            let said = format!("not {word} after {} s: {}", args.timeout, missing.join(", "));
+            let word = if args.want == For::Active {
+                "active"
+            } else {
+                "inactive"
+            };
+            let said = format!(
+                "not {word} after {} s: {}",
+                args.timeout,
+                missing.join(", ")
+            );
             return Err(Error::new(Code::TimedOut, said).hint("`parachute status` shows why"));
         }
-        cx.tell.waiting(Some(&format!("waiting for {}", missing.join(", "))));
+        cx.tell
+            .waiting(Some(&format!("waiting for {}", missing.join(", "))));
         let left = deadline.saturating_duration_since(Instant::now());
         tokio::time::sleep(pause.min(left)).await;
         pause = (pause * 3 / 2).min(Duration::from_millis(250));
@@ -95,5 +104,9 @@ fn missing(status: &BoxStatus, args: &Args) -> Result<Vec<String>> {
     for name in &args.names {
         rows.push(status.row(name).ok_or_else(|| unknown_in(status, name))?);
     }
-    Ok(rows.into_iter().filter(|row| !args.want.met(row)).map(|row| row.name.clone()).collect())
+    Ok(rows
+        .into_iter()
+        .filter(|row| !args.want.met(row))
+        .map(|row| row.name.clone())
+        .collect())
 }

@@ -38,18 +38,34 @@ pub struct Follow {
 impl Follow {
     /// Follows these files, the last `back` lines of each first.
     pub fn new(home: &Home, logs: &[(String, PathBuf)], back: usize) -> Result<Self> {
-        let watch = Watch::new(logs.iter().filter_map(|(_, path)| Some(home.at(path.parent()?))));
+        let watch = Watch::new(
+            logs.iter()
+                .filter_map(|(_, path)| Some(home.at(path.parent()?))),
+        );
         let mut first = Vec::new();
         let mut followed = Vec::new();
         for (who, path) in logs {
-            let mut log = Log { who: who.clone(), home: home.clone(), path: path.clone(), open: None, rest: Vec::new() };
+            let mut log = Log {
+                who: who.clone(),
+                home: home.clone(),
+                path: path.clone(),
+                open: None,
+                rest: Vec::new(),
+            };
             // Opened before its end is read: what comes meanwhile is read after it, not lost.
             let end = log.reopen_at_line_end()?;
             let lines = crate::modules::logfile::tail_until(home, path, back, end)?;
-            first.extend(lines.into_iter().map(|text| Line { who: who.clone(), text }));
+            first.extend(lines.into_iter().map(|text| Line {
+                who: who.clone(),
+                text,
+            }));
             followed.push(log);
         }
-        Ok(Self { logs: followed, watch, first })
+        Ok(Self {
+            logs: followed,
+            watch,
+            first,
+        })
     }
 
     /// The next lines, at least one; waits for as long as it takes.
@@ -88,7 +104,11 @@ impl Log {
         if let Some(file) = files::open(&self.home, &self.path)?
             && let Ok(meta) = file.metadata()
         {
-            self.open = Some(Open { file, inode: meta.ino(), at: 0 });
+            self.open = Some(Open {
+                file,
+                inode: meta.ino(),
+                at: 0,
+            });
         }
         Ok(())
     }
@@ -96,16 +116,25 @@ impl Log {
     /// Opens the file behind its last whole line; gives where that is.
     fn reopen_at_line_end(&mut self) -> Result<u64> {
         self.reopen()?;
-        let Some(open) = &mut self.open else { return Ok(0) };
+        let Some(open) = &mut self.open else {
+            return Ok(0);
+        };
         let end = open.file.metadata().map(|m| m.len()).unwrap_or_default();
         let from = end.saturating_sub(LONGEST as u64);
         let mut last = vec![0; (end - from) as usize];
         let whole = match open.file.read_exact_at(&mut last, from) {
-            Ok(()) => last.iter().rposition(|&b| b == b'\n').map_or(0, |at| at as u64 + 1),
+            Ok(()) => last
+                .iter()
+                .rposition(|&b| b == b'\n')
+                .map_or(0, |at| at as u64 + 1),
             Err(_) => 0,
         };
         // A last line longer than that is shown in the pieces it would be cut into anyway.
-        let at = if whole == 0 && from > 0 { end } else { from + whole };
+        let at = if whole == 0 && from > 0 {
+            end
+        } else {
+            from + whole
+        };
         open.at = open.file.seek(SeekFrom::Start(at)).unwrap_or_default();
         Ok(open.at)
     }
@@ -115,9 +144,14 @@ impl Log {
             if self.open.is_none() {
                 self.reopen()?;
             }
-            let Some(open) = &mut self.open else { return Ok(()) };
+            let Some(open) = &mut self.open else {
+                return Ok(());
+            };
             let mut bytes = Vec::new();
-            let read = (&mut open.file).take(PIECE).read_to_end(&mut bytes).unwrap_or_default() as u64;
+            let read = (&mut open.file)
+                .take(PIECE)
+                .read_to_end(&mut bytes)
+                .unwrap_or_default() as u64;
             open.at += read;
             if read > 0 {
                 self.cut(&bytes, to);
@@ -172,5 +206,8 @@ impl Log {
 
 fn line_of(who: &str, bytes: &[u8]) -> Line {
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-    Line { who: who.to_owned(), text: String::from_utf8_lossy(bytes).into_owned() }
+    Line {
+        who: who.to_owned(),
+        text: String::from_utf8_lossy(bytes).into_owned(),
+    }
 }

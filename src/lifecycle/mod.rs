@@ -29,7 +29,11 @@ pub enum Targets {
 impl Targets {
     /// From the command line: no names mean everything.
     pub fn of(names: &[String]) -> Self {
-        if names.is_empty() { Self::Everything } else { Self::Named(names.to_vec()) }
+        if names.is_empty() {
+            Self::Everything
+        } else {
+            Self::Named(names.to_vec())
+        }
     }
 }
 
@@ -45,12 +49,18 @@ pub struct Change {
 impl Change {
     /// A target that something was done for.
     pub fn did(who: impl Into<String>, did: Did) -> Self {
-        Self { who: who.into(), what: Ok(did) }
+        Self {
+            who: who.into(),
+            what: Ok(did),
+        }
     }
 
     /// A target that failed.
     pub fn failed(who: impl Into<String>, error: Error) -> Self {
-        Self { who: who.into(), what: Err(error) }
+        Self {
+            who: who.into(),
+            what: Err(error),
+        }
     }
 }
 
@@ -152,7 +162,12 @@ pub async fn detect(cx: &Context) -> Result<Site> {
     let owner = crate::os::identity::owner(home.root())
         .map_err(|e| Error::io("look at", home.root(), &e))?;
     let way = Lifecycle::Detached(Detached::new(cx, home.clone(), owner));
-    Ok(Site { home, owner, way, notes: Vec::new() })
+    Ok(Site {
+        home,
+        owner,
+        way,
+        notes: Vec::new(),
+    })
 }
 
 /// Which home, as far as files decide (contract, section 1).
@@ -169,8 +184,11 @@ fn home_of(cx: &Context) -> Result<Home> {
         return Ok(invoker.home.clone());
     }
     own.ok_or_else(|| {
-        Error::new(Code::HomeUnusable, "this user has no home directory, so there is no default box")
-            .hint("name one with `--home DIR` or PARACHUTE_HOME")
+        Error::new(
+            Code::HomeUnusable,
+            "this user has no home directory, so there is no default box",
+        )
+        .hint("name one with `--home DIR` or PARACHUTE_HOME")
     })
 }
 
@@ -211,7 +229,11 @@ impl Site {
     }
 
     /// The last `count` lines of each target's log.
-    pub async fn logs(&self, targets: &Targets, count: usize) -> Result<Vec<(String, Vec<String>)>> {
+    pub async fn logs(
+        &self,
+        targets: &Targets,
+        count: usize,
+    ) -> Result<Vec<(String, Vec<String>)>> {
         match &self.way {
             Lifecycle::Detached(way) => way.logs(targets, count),
         }
@@ -251,12 +273,19 @@ impl Site {
         if origin.is_empty() {
             return files::remove(&self.home, rel::HUB_ORIGIN);
         }
-        let web = ["http://", "https://"].iter().any(|s| origin.strip_prefix(s).is_some_and(|r| !r.is_empty()));
+        let web = ["http://", "https://"]
+            .iter()
+            .any(|s| origin.strip_prefix(s).is_some_and(|r| !r.is_empty()));
         if !web || origin.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err(Error::new(Code::Usage, format!("`{origin}` is no origin"))
                 .hint("an origin reads like `https://box.example.org`"));
         }
-        files::replace(&self.home, rel::HUB_ORIGIN, 0o644, format!("{origin}\n").as_bytes())
+        files::replace(
+            &self.home,
+            rel::HUB_ORIGIN,
+            0o644,
+            format!("{origin}\n").as_bytes(),
+        )
     }
 }
 
@@ -271,15 +300,28 @@ pub fn resolve(registry: &Registry, names: &[String]) -> Vec<(String, Result<Row
     let have: Vec<&str> = registry.rows.iter().map(Row::short).collect();
     names
         .iter()
-        .map(|name| (name.clone(), registry.find(name).cloned().ok_or_else(|| unknown(&have, name))))
+        .map(|name| {
+            (
+                name.clone(),
+                registry
+                    .find(name)
+                    .cloned()
+                    .ok_or_else(|| unknown(&have, name)),
+            )
+        })
         .collect()
 }
 
 /// The error for a name that none of `have` is.
 pub fn unknown(have: &[&str], name: &str) -> Error {
-    let error = Error::new(Code::NotInstalled, format!("no module `{name}` on this box"));
+    let error = Error::new(
+        Code::NotInstalled,
+        format!("no module `{name}` on this box"),
+    );
     match have {
-        [] => error.hint(format!("nothing is registered yet; `parachute add {name} --port N -- COMMAND…` does it")),
+        [] => error.hint(format!(
+            "nothing is registered yet; `parachute add {name} --port N -- COMMAND…` does it"
+        )),
         some => error.hint(format!("there is: {}", some.join(", "))),
     }
 }

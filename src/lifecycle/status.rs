@@ -129,7 +129,8 @@ impl BoxStatus {
 
     /// The row that a short or service name, or `hub`, means.
     pub fn row(&self, name: &str) -> Option<&RowStatus> {
-        self.rows().find(|row| row.name == name || row.service == name)
+        self.rows()
+            .find(|row| row.name == name || row.service == name)
     }
 
     /// Is a row failing.

@@ -34,7 +34,9 @@ mod events {
         }
 
         pub(super) async fn changed(&self) {
-            let Some(pipe) = &self.0 else { return std::future::pending().await };
+            let Some(pipe) = &self.0 else {
+                return std::future::pending().await;
+            };
             let mut buffer = [0; 4096];
             if pipe.readable().await.is_ok() {
                 while pipe.try_read(&mut buffer).is_ok_and(|read| read > 0) {}
@@ -72,12 +74,18 @@ pub struct Watch {
 impl Watch {
     /// Watches these folders; ones that cannot be watched are looked at now and then.
     pub fn new(folders: impl Iterator<Item = PathBuf>) -> Self {
-        Self { events: events::Events::new(folders) }
+        Self {
+            events: events::Events::new(folders),
+        }
     }
 
     /// Returns when something may have changed.
     pub async fn changed(&self) {
-        let bound = if self.events.there() { FALLBACK } else { Duration::from_millis(100) };
+        let bound = if self.events.there() {
+            FALLBACK
+        } else {
+            Duration::from_millis(100)
+        };
         tokio::select! {
             () = self.events.changed() => {}
             () = tokio::time::sleep(bound) => {}

@@ -84,10 +84,17 @@ impl Output {
     /// Prints a report in the view that is wanted; gives its exit status. A reader that has gone
     /// away is no failure.
     pub fn report(&self, report: &impl Report) -> Exit {
-        let written = if self.json { json(report) } else { self.human(|to| report.human(to)) };
+        let written = if self.json {
+            json(report)
+        } else {
+            self.human(|to| report.human(to))
+        };
         match written {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                self.warn(&format!("cannot write to stdout: {}", crate::error::reason(&error)));
+                self.warn(&format!(
+                    "cannot write to stdout: {}",
+                    crate::error::reason(&error)
+                ));
                 Exit::Failed
             }
             _ => report.exit(),
@@ -114,7 +121,10 @@ impl Output {
     /// The error that ends a run: `error: …`, its log lines, then `hint: …`.
     pub fn error(&self, error: &Error) {
         if self.json {
-            let _ = json(&Failure { schema: SCHEMA, error });
+            let _ = json(&Failure {
+                schema: SCHEMA,
+                error,
+            });
         } else {
             let mut to = anstream::stderr().lock();
             let _ = failure(&mut to, None, error);
@@ -148,7 +158,9 @@ pub fn failure(to: &mut dyn Write, who: Option<&str>, error: &Error) -> io::Resu
 
 /// A command line that is wrong (exit 2), or a request for help or the version (exit 0).
 pub fn usage(error: &clap::Error) -> u8 {
-    let wants_json = std::env::args_os().take_while(|a| a != "--").any(|a| a == "--json");
+    let wants_json = std::env::args_os()
+        .take_while(|a| a != "--")
+        .any(|a| a == "--json");
     if error.use_stderr() && wants_json {
         let full = error.to_string();
         let what = full
@@ -163,7 +175,10 @@ pub fn usage(error: &clap::Error) -> u8 {
             _ => what.split_whitespace().collect::<Vec<_>>().join(" "),
         };
         let error = Error::new(crate::error::Code::Usage, message).hint("see `parachute --help`");
-        let _ = json(&Failure { schema: SCHEMA, error: &error });
+        let _ = json(&Failure {
+            schema: SCHEMA,
+            error: &error,
+        });
     } else {
         let _ = error.print();
     }

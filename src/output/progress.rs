@@ -17,12 +17,17 @@ pub(super) struct Stderr {
 impl Stderr {
     /// Shows nothing until somebody waits or warns.
     pub(super) fn new() -> Self {
-        Self { spinner: Mutex::new(None) }
+        Self {
+            spinner: Mutex::new(None),
+        }
     }
 
     /// Prints whole lines without tearing the spinner.
     fn line(&self, line: &str) {
-        let spinner = self.spinner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let spinner = self
+            .spinner
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let print = || {
             let _ = writeln!(anstream::stderr().lock(), "{line}");
         };
@@ -35,12 +40,17 @@ impl Stderr {
 
 impl Teller for Stderr {
     fn waiting(&self, what: Option<&str>) {
-        let mut spinner = self.spinner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut spinner = self
+            .spinner
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         match (what, &*spinner) {
             (Some(what), Some(bar)) => bar.set_message(what.to_owned()),
             (Some(what), None) if stderr().is_terminal() => {
                 let bar = ProgressBar::new_spinner().with_message(what.to_owned());
-                if let Ok(look) = ProgressStyle::with_template("{spinner:.cyan} {msg} {elapsed:.dim}") {
+                if let Ok(look) =
+                    ProgressStyle::with_template("{spinner:.cyan} {msg} {elapsed:.dim}")
+                {
                     bar.set_style(look);
                 }
                 bar.enable_steady_tick(Duration::from_millis(90));

@@ -22,7 +22,9 @@ pub struct Row {
 /// Writes head and rows. Widths are of the plain text, so colour does not move a column.
 pub fn write(to: &mut dyn Write, columns: &[Column], rows: &[Row]) -> io::Result<()> {
     let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(columns.iter().map(|c| Cell::new(c.head)));
     for (at, column) in columns.iter().enumerate() {
         if let Some(settings) = table.column_mut(at) {
@@ -57,7 +59,12 @@ fn painted(line: &str, cells: &[(String, anstyle::Style)]) -> String {
     let mut out = String::with_capacity(line.len() + 64);
     let mut rest = line;
     for (text, style) in cells {
-        let Some(at) = (!text.is_empty()).then(|| rest.find(text.as_str())).flatten() else { continue };
+        let Some(at) = (!text.is_empty())
+            .then(|| rest.find(text.as_str()))
+            .flatten()
+        else {
+            continue;
+        };
         out.push_str(&rest[..at]);
         out.push_str(&format!("{style}{text}{style:#}"));
         rest = &rest[at + text.len()..];

@@ -29,7 +29,11 @@ pub fn bytes(count: u64) -> String {
         value /= 1024.0;
         unit = next;
     }
-    if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+    if value < 9.95 {
+        format!("{value:.1} {unit}")
+    } else {
+        format!("{value:.0} {unit}")
+    }
 }
 
 /// Control characters (other than tab) as `\x1b` and the like, so that no output of another
@@ -57,7 +61,11 @@ fn is_bidi(c: char) -> bool {
 
 /// `1 module`, `3 modules`.
 pub fn count(n: usize, one: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+    if n == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{n} {one}s")
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +92,10 @@ mod tests {
 
     #[test]
     fn escape_sequences_are_defused() {
-        assert_eq!(visible("a\x1b[31mb\tc\u{202e}"), "a\\u{1b}[31mb\tc\\u{202e}");
+        assert_eq!(
+            visible("a\x1b[31mb\tc\u{202e}"),
+            "a\\u{1b}[31mb\tc\\u{202e}"
+        );
         assert!(matches!(visible("plain ü"), Cow::Borrowed(_)));
     }
 }

@@ -37,8 +37,17 @@ pub struct Detached {
 impl Detached {
     /// For this home, whose owner has that uid.
     pub fn new(cx: &Context, home: Home, owner: u32) -> Self {
-        let spawner = Spawner { env: cx.env.clone(), user_dir: cx.user_dir.clone(), ..Spawner::default() };
-        Self { home, owner, spawner, tell: cx.tell.clone() }
+        let spawner = Spawner {
+            env: cx.env.clone(),
+            user_dir: cx.user_dir.clone(),
+            ..Spawner::default()
+        };
+        Self {
+            home,
+            owner,
+            spawner,
+            tell: cx.tell.clone(),
+        }
     }
 
     /// Starts modules side by side. Everything: rows without a start command are passed over.
@@ -70,19 +79,29 @@ impl Detached {
         }
         self.announce("restarting", &rows, targets);
         let stopped = stop::stop(self, &rows).await;
-        let ran: HashMap<String, bool> =
-            stopped.iter().map(|c| (c.who.clone(), matches!(c.what, Ok(Did::Stopped)))).collect();
+        let ran: HashMap<String, bool> = stopped
+            .iter()
+            .map(|c| (c.who.clone(), matches!(c.what, Ok(Did::Stopped))))
+            .collect();
         let stuck: Vec<Change> = stopped.into_iter().filter(|c| c.what.is_err()).collect();
-        let rows = rows.into_iter().filter(|row| stuck.iter().all(|c| c.who != row.short())).collect();
+        let rows = rows
+            .into_iter()
+            .filter(|row| stuck.iter().all(|c| c.who != row.short()))
+            .collect();
         changes.extend(stuck);
-        changes.extend(start::start(self, rows).await.into_iter().map(|mut change| {
-            if let Ok(Did::Started { pid }) = change.what
-                && ran.get(&change.who).copied().unwrap_or_default()
-            {
-                change.what = Ok(Did::Restarted { pid });
-            }
-            change
-        }));
+        changes.extend(
+            start::start(self, rows)
+                .await
+                .into_iter()
+                .map(|mut change| {
+                    if let Ok(Did::Started { pid }) = change.what
+                        && ran.get(&change.who).copied().unwrap_or_default()
+                    {
+                        change.what = Ok(Did::Restarted { pid });
+                    }
+                    change
+                }),
+        );
         Ok(self.in_order(changes, targets))
     }
 
@@ -142,20 +161,31 @@ impl Detached {
     /// The last `count` lines of each target's log.
     pub fn logs(&self, targets: &Targets, count: usize) -> Result<Vec<(String, Vec<String>)>> {
         let names = match targets {
-            Targets::Everything => {
-                self.registry()?.rows.iter().map(|row| row.short().to_owned()).collect()
-            }
+            Targets::Everything => self
+                .registry()?
+                .rows
+                .iter()
+                .map(|row| row.short().to_owned())
+                .collect(),
             Targets::Named(names) => self.shorts(names)?,
         };
         names
             .into_iter()
-            .map(|short| Ok((short.clone(), logfile::tail(&self.home, &rel::log(&short), count)?)))
+            .map(|short| {
+                Ok((
+                    short.clone(),
+                    logfile::tail(&self.home, &rel::log(&short), count)?,
+                ))
+            })
             .collect()
     }
 
     /// Follows the logs of these short names.
     pub fn follow(&self, names: &[String], back: usize) -> Result<Follow> {
-        let logs: Vec<_> = names.iter().map(|short| (short.clone(), rel::log(short))).collect();
+        let logs: Vec<_> = names
+            .iter()
+            .map(|short| (short.clone(), rel::log(short)))
+            .collect();
         Follow::new(&self.home, &logs, back)
     }
 
@@ -201,12 +231,20 @@ impl Detached {
 
     fn plan_of(&self, registry: &Registry, targets: &Targets) -> Vec<(String, Result<Row>)> {
         match targets {
-            Targets::Everything => {
-                registry.rows.iter().map(|row| (row.short().to_owned(), Ok(row.clone()))).collect()
-            }
+            Targets::Everything => registry
+                .rows
+                .iter()
+                .map(|row| (row.short().to_owned(), Ok(row.clone())))
+                .collect(),
             Targets::Named(names) => resolve(registry, names)
                 .into_iter()
-                .map(|(name, row)| if name == "hub" { (name, Err(no_hub())) } else { (name, row) })
+                .map(|(name, row)| {
+                    if name == "hub" {
+                        (name, Err(no_hub()))
+                    } else {
+                        (name, row)
+                    }
+                })
                 .collect(),
         }
     }
@@ -218,15 +256,21 @@ impl Detached {
         }
         let (bare, rows): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| self.bare(row));
         for row in bare {
-            self.tell.say(&format!("passing over {}: nothing says how to start it", row.short()));
+            self.tell.say(&format!(
+                "passing over {}: nothing says how to start it",
+                row.short()
+            ));
         }
         rows
     }
 
     /// Is there no start command for it.
     fn bare(&self, row: &Row) -> bool {
-        let Ok(inputs) = launch::gather(&self.home, row, &self.spawner) else { return false };
-        launch::command(row, inputs.manifest.as_ref()).is_err_and(|e| e.code == Code::NoStartCommand)
+        let Ok(inputs) = launch::gather(&self.home, row, &self.spawner) else {
+            return false;
+        };
+        launch::command(row, inputs.manifest.as_ref())
+            .is_err_and(|e| e.code == Code::NoStartCommand)
     }
 
     /// A verb says what it is about to act on when no name was given.
@@ -243,13 +287,25 @@ impl Detached {
         let order: Vec<String> = match targets {
             Targets::Named(names) => names
                 .iter()
-                .map(|name| registry.find(name).map_or(name.as_str(), Row::short).to_owned())
+                .map(|name| {
+                    registry
+                        .find(name)
+                        .map_or(name.as_str(), Row::short)
+                        .to_owned()
+                })
                 .collect(),
-            Targets::Everything => {
-                registry.rows.iter().map(|row| row.short().to_owned()).collect()
-            }
+            Targets::Everything => registry
+                .rows
+                .iter()
+                .map(|row| row.short().to_owned())
+                .collect(),
         };
-        let place = |who: &str| order.iter().position(|name| name == who).unwrap_or(order.len());
+        let place = |who: &str| {
+            order
+                .iter()
+                .position(|name| name == who)
+                .unwrap_or(order.len())
+        };
         changes.sort_by_key(|change| place(&change.who));
         changes
     }
@@ -276,6 +332,9 @@ pub fn nothing_installed() -> Error {
 }
 
 fn no_hub() -> Error {
-    Error::new(Code::NotImplemented, "this version cannot keep a detached hub yet")
-        .hint("run one in this terminal with `parachute serve`")
+    Error::new(
+        Code::NotImplemented,
+        "this version cannot keep a detached hub yet",
+    )
+    .hint("run one in this terminal with `parachute serve`")
 }

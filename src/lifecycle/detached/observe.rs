@@ -33,7 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(4);
 pub(super) async fn observe(detached: &Detached) -> BoxStatus {
     let mut notes = Vec::new();
     let registry = Registry::read(&detached.home).unwrap_or_else(|error| {
-        let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        let hint = error
+            .hint
+            .map(|hint| format!("; {hint}"))
+            .unwrap_or_default();
         notes.push(format!("{}{hint}", error.message));
         Registry::default()
     });
@@ -47,9 +50,16 @@ pub(super) async fn observe(detached: &Detached) -> BoxStatus {
         kernel("the table of listening ports", e);
         Listeners::default()
     });
-    let seen: Vec<Seen> = registry.rows.iter().map(|row| look(detached, &registry, row, &now, &listeners)).collect();
+    let seen: Vec<Seen> = registry
+        .rows
+        .iter()
+        .map(|row| look(detached, &registry, row, &now, &listeners))
+        .collect();
     let asked: Vec<usize> = (0..seen.len()).filter(|&at| seen[at].bound).collect();
-    let questions = asked.iter().map(|&at| (seen[at].row.port, seen[at].row.health.clone())).collect();
+    let questions = asked
+        .iter()
+        .map(|&at| (seen[at].row.port, seen[at].row.health.clone()))
+        .collect();
     let answers = client::probe_all(questions, client::PROBE_BOUND).await;
     let mut probes: Vec<Option<Probe>> = seen.iter().map(|_| None).collect();
     for (at, answer) in asked.into_iter().zip(answers) {
@@ -141,7 +151,12 @@ fn look<'a>(
 }
 
 /// Turns what was seen into a row.
-fn tell(detached: &Detached, seen: Seen<'_>, probe: Option<Probe>, listeners: &Listeners) -> RowStatus {
+fn tell(
+    detached: &Detached,
+    seen: Seen<'_>,
+    probe: Option<Probe>,
+    listeners: &Listeners,
+) -> RowStatus {
     let row = seen.row;
     let process = seen.view_of.unwrap_or(row);
     let mut out = blank(row);
@@ -160,7 +175,8 @@ fn tell(detached: &Detached, seen: Seen<'_>, probe: Option<Probe>, listeners: &L
         }
     }
     if out.state == State::Failing && out.log.is_empty() {
-        out.log = logfile::tail(&detached.home, &rel::log(process.short()), EXCERPT).unwrap_or_default();
+        out.log =
+            logfile::tail(&detached.home, &rel::log(process.short()), EXCERPT).unwrap_or_default();
     }
     out
 }
@@ -176,7 +192,10 @@ fn blank(row: &Row) -> RowStatus {
         uptime_seconds: None,
         latency_ms: None,
         url: Some(row.url()),
-        source: row.install_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned()),
+        source: row
+            .install_dir
+            .as_ref()
+            .map(|dir| dir.to_string_lossy().into_owned()),
         start_error: row.last_start_error.clone(),
         notes: Vec::new(),
         cpu_percent: None,
@@ -199,7 +218,11 @@ fn alive(
         (Holding::Theirs, _) => {
             out.state = State::Failing;
             out.latency_ms = None;
-            out.notes.push(format!("it runs, but port {} is held by {}", row.port, holder(row.port, listeners)));
+            out.notes.push(format!(
+                "it runs, but port {} is held by {}",
+                row.port,
+                holder(row.port, listeners)
+            ));
         }
         (Holding::Ours | Holding::Unknown, Some(Probe::Live { .. })) => {
             out.state = State::Active;
@@ -208,13 +231,17 @@ fn alive(
         }
         (Holding::Nobody, _) | (_, None) if age < PATIENCE => {
             out.state = State::Pending;
-            out.notes.push(format!("starting: nothing listens on port {} yet", row.port));
+            out.notes.push(format!(
+                "starting: nothing listens on port {} yet",
+                row.port
+            ));
         }
         (Holding::Nobody, _) | (_, None) => {
             out.state = State::Failing;
             let said = format!("it runs, but nothing listens on port {}", row.port);
             out.notes.push(said.clone());
-            out.start_error.get_or_insert_with(|| StartError::new(StartErrorType::StartedButUnbound, said));
+            out.start_error
+                .get_or_insert_with(|| StartError::new(StartErrorType::StartedButUnbound, said));
         }
         (_, Some(other)) => {
             out.state = State::Failing;
@@ -233,10 +260,16 @@ fn down(
     out: &mut RowStatus,
 ) {
     if let Standing::Foreign { pid, why } = &standing {
-        out.notes.push(format!("its pidfile names process {pid}, which is left alone: {why}"));
+        out.notes.push(format!(
+            "its pidfile names process {pid}, which is left alone: {why}"
+        ));
     }
     if let Some(probe) = probe {
-        out.notes.push(format!("not started from here, but port {} is held by {}", row.port, holder(row.port, listeners)));
+        out.notes.push(format!(
+            "not started from here, but port {} is held by {}",
+            row.port,
+            holder(row.port, listeners)
+        ));
         if !probe.live() {
             out.latency_ms = None;
         }
@@ -247,11 +280,16 @@ fn down(
         Standing::Died(record) => {
             out.state = State::Failing;
             if row.last_start_error.is_none() {
-                out.notes.push(format!("it ended by itself (pid {} is gone); `parachute start {}`", record.pid, row.short()));
+                out.notes.push(format!(
+                    "it ended by itself (pid {} is gone); `parachute start {}`",
+                    record.pid,
+                    row.short()
+                ));
             }
         }
         Standing::EarlierBoot => {
-            out.notes.push("not started since this machine booted".to_owned());
+            out.notes
+                .push("not started since this machine booted".to_owned());
         }
         Standing::Down | Standing::Foreign { .. } | Standing::Alive(_) => {
             if row.last_start_error.is_some() {
@@ -282,7 +320,12 @@ fn usage(group: &Group, out: &mut RowStatus) -> Duration {
         }
     }
     out.pid = Some(
-        group.members.iter().find(|p| p.pid == group.leader).or(group.members.first()).map_or(group.leader, |p| p.pid),
+        group
+            .members
+            .iter()
+            .find(|p| p.pid == group.leader)
+            .or(group.members.first())
+            .map_or(group.leader, |p| p.pid),
     );
     out.uptime_seconds = Some(oldest.as_secs());
     out.cpu_percent = Some((percent * 10.0).round() / 10.0);

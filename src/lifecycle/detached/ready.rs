@@ -109,7 +109,11 @@ impl Look {
 }
 
 /// What has become of it by now; `None` while that is open.
-async fn judge(detached: &Detached, it: &mut Starting, look: &mut Look) -> Option<Result<Did, Failure>> {
+async fn judge(
+    detached: &Detached,
+    it: &mut Starting,
+    look: &mut Look,
+) -> Option<Result<Did, Failure>> {
     match try_judge(detached, it, look).await {
         Ok(None) => None,
         Ok(Some(did)) => Some(Ok(did)),
@@ -117,7 +121,11 @@ async fn judge(detached: &Detached, it: &mut Starting, look: &mut Look) -> Optio
     }
 }
 
-async fn try_judge(detached: &Detached, it: &mut Starting, look: &mut Look) -> Result<Option<Did>, Failure> {
+async fn try_judge(
+    detached: &Detached,
+    it: &mut Starting,
+    look: &mut Look,
+) -> Result<Option<Did>, Failure> {
     let exit = it.child.try_wait().ok().flatten();
     if let Some(status) = exit
         && group_of(detached, it, look.processes()?).is_none()
@@ -133,7 +141,9 @@ async fn try_judge(detached: &Detached, it: &mut Starting, look: &mut Look) -> R
     if look.listeners()?.on(port).next().is_some()
         && let Some(group) = group_of(detached, it, look.processes()?)
     {
-        let started = Did::Started { pid: Some(it.record.pid) };
+        let started = Did::Started {
+            pid: Some(it.record.pid),
+        };
         match port::held(port, &group.members, look.listeners()?) {
             Holding::Ours => return Ok(Some(started)),
             Holding::Unknown => {
@@ -204,8 +214,16 @@ fn exited(detached: &Detached, it: &Starting, status: ExitStatus) -> Failure {
         return failure;
     }
     let hint = (log.len() >= EXCERPT).then(|| format!("the whole log: `parachute logs {short}`"));
-    let described = if log.is_empty() { said.clone() } else { format!("{said}\n{}", log.join("\n")) };
-    let mut failure = Failure::of(StartError::new(StartErrorType::ExitedEarly, described), hint, log);
+    let described = if log.is_empty() {
+        said.clone()
+    } else {
+        format!("{said}\n{}", log.join("\n"))
+    };
+    let mut failure = Failure::of(
+        StartError::new(StartErrorType::ExitedEarly, described),
+        hint,
+        log,
+    );
     failure.error.message = said;
     failure
 }
@@ -226,7 +244,8 @@ fn excerpt(detached: &Detached, it: &Starting) -> Vec<String> {
         let mut file = files::open(&detached.home, rel::log(it.row.short())).ok()??;
         let end = file.metadata().ok()?.len();
         let from = if end < it.log_from { 0 } else { it.log_from };
-        file.seek(SeekFrom::Start(from.max(end.saturating_sub(64 * 1024)))).ok()?;
+        file.seek(SeekFrom::Start(from.max(end.saturating_sub(64 * 1024))))
+            .ok()?;
         let mut bytes = Vec::new();
         file.take(64 * 1024).read_to_end(&mut bytes).ok()?;
         Some(bytes)

@@ -57,12 +57,19 @@ pub(super) fn claim(detached: &Detached, row: &Row, with_command: bool) -> Claim
             launch::command(row, inputs.manifest.as_ref()).ok()
         })
         .flatten();
-    Claim { owner: detached.owner, argv, ..Claim::default() }
+    Claim {
+        owner: detached.owner,
+        argv,
+        ..Claim::default()
+    }
 }
 
 /// Was it stopped on request, and not started since.
 pub(super) fn stopped_on_request(detached: &Detached, row: &Row) -> bool {
-    matches!(files::open(&detached.home, rel::stopped(row.short())), Ok(Some(_)))
+    matches!(
+        files::open(&detached.home, rel::stopped(row.short())),
+        Ok(Some(_))
+    )
 }
 
 /// What of an earlier life of a module still runs without a record: processes of ours that carry
@@ -77,14 +84,20 @@ pub(super) fn orphans(
     if let Holder::Process { pid } = port::holder(row.port, listeners)
         && let Some(holder) = now.get(pid)
     {
-        let claim = Claim { cwd: row.install_dir.clone(), ..claim(detached, row, true) };
+        let claim = Claim {
+            cwd: row.install_dir.clone(),
+            ..claim(detached, row, true)
+        };
         if group::is_ours(holder, &claim, detached.home.root()) {
             found.push(holder.clone());
         }
     }
     let mut groups: Vec<Group> = Vec::new();
     for orphan in found {
-        if groups.iter().all(|group| group.members.iter().all(|p| p.pid != orphan.pid)) {
+        if groups
+            .iter()
+            .all(|group| group.members.iter().all(|p| p.pid != orphan.pid))
+        {
             groups.push(group::group_of(&orphan, now));
         }
     }

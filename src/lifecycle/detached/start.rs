@@ -31,7 +31,10 @@ pub(super) struct Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { recorded: None, error }
+        Self {
+            recorded: None,
+            error,
+        }
     }
 }
 
@@ -48,7 +51,10 @@ impl Failure {
         };
         let mut error = Error::new(code, start_error.error_description.clone()).log(log);
         error.hint = hint.or_else(|| start_error.sysadmin_hint.clone());
-        Self { recorded: Some(start_error), error }
+        Self {
+            recorded: Some(start_error),
+            error,
+        }
     }
 }
 
@@ -71,7 +77,10 @@ pub(super) async fn start(detached: &Detached, mut rows: Vec<Row>) -> Vec<Change
         }
     }
     outcomes.extend(ready::wait(detached, starting).await);
-    outcomes.into_iter().map(|(row, outcome)| conclude(detached, row, outcome)).collect()
+    outcomes
+        .into_iter()
+        .map(|(row, outcome)| conclude(detached, row, outcome))
+        .collect()
 }
 
 /// Writes down what became of a start.
@@ -88,9 +97,15 @@ fn conclude(detached: &Detached, row: Row, outcome: Result<Did, Failure>) -> Cha
         Err(Failure { recorded, .. }) => recorded.as_ref(),
     };
     if let Err(error) = registry::set_start_error(&detached.home, &row.name, recorded) {
-        detached.tell.warn(&format!("what became of {} could not be recorded: {error}", row.short()));
+        detached.tell.warn(&format!(
+            "what became of {} could not be recorded: {error}",
+            row.short()
+        ));
     }
-    Change { who: row.short().to_owned(), what: outcome.map_err(|f| f.error) }
+    Change {
+        who: row.short().to_owned(),
+        what: outcome.map_err(|f| f.error),
+    }
 }
 
 /// What a start would do, for people; with `anew`, of a module that is stopped before.
@@ -116,8 +131,14 @@ pub(super) fn would(detached: &Detached, row: &Row, now: &Snapshot, anew: bool) 
         return Err(squatter(row, &listeners).error);
     }
     let command = shlex::try_join(launch.argv.iter().map(String::as_str)).unwrap_or_default();
-    let dir = plan.cwd.map(|dir| format!(" in {}", dir.display())).unwrap_or_default();
-    Ok(format!("start {short} on port {}{dir}: {command}", row.port))
+    let dir = plan
+        .cwd
+        .map(|dir| format!(" in {}", dir.display()))
+        .unwrap_or_default();
+    Ok(format!(
+        "start {short} on port {}{dir}: {command}",
+        row.port
+    ))
 }
 
 /// Spawns a module unless it runs already.
@@ -128,7 +149,9 @@ async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
     match record::standing(detached, row, &now)? {
         Standing::Alive(group) => return running(detached, row, &group).await,
         Standing::Foreign { pid, why } => {
-            detached.tell.warn(&format!("the pidfile of {short} names process {pid}, which is left alone: {why}"));
+            detached.tell.warn(&format!(
+                "the pidfile of {short} names process {pid}, which is left alone: {why}"
+            ));
             pidfile::remove(&detached.home, &rel::pidfile(short))?;
         }
         Standing::Died(_) | Standing::EarlierBoot | Standing::Down => {}
@@ -147,8 +170,16 @@ async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
     let log = logfile::open(&detached.home, &path)?;
     let log_from = log.metadata().map(|m| m.len()).unwrap_or_default();
     let mut child = spawn::spawn(&plan, spawn::Output::Both(log.into()), false).map_err(|e| {
-        let said = format!("cannot run {}: {}", plan.program.display(), crate::error::reason(&e));
-        Failure::of(StartError::new(StartErrorType::SpawnFailed, said), None, Vec::new())
+        let said = format!(
+            "cannot run {}: {}",
+            plan.program.display(),
+            crate::error::reason(&e)
+        );
+        Failure::of(
+            StartError::new(StartErrorType::SpawnFailed, said),
+            None,
+            Vec::new(),
+        )
     })?;
     let record = pidfile::Record {
         pid: child.id(),
@@ -163,7 +194,14 @@ async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
         return Err(error.into());
     }
     let row = row.clone();
-    Ok(Begun::Starting(Box::new(Starting { row, child, record, log_from, since: Instant::now(), turn })))
+    Ok(Begun::Starting(Box::new(Starting {
+        row,
+        child,
+        record,
+        log_from,
+        since: Instant::now(),
+        turn,
+    })))
 }
 
 /// It runs already. Is it ready too? One that was spawned a moment ago gets the rest of its time.
@@ -214,7 +252,10 @@ async fn free_port(detached: &Detached, row: &Row, now: &Snapshot) -> Result<(),
         ));
         for group in orphans {
             group::stop(group, super::GRACE).await.map_err(|e| {
-                Error::new(Code::StillRunning, format!("cannot stop an earlier life of {}: {e}", row.short()))
+                Error::new(
+                    Code::StillRunning,
+                    format!("cannot stop an earlier life of {}: {e}", row.short()),
+                )
             })?;
         }
         if listeners_on(row.port)? {
@@ -231,26 +272,45 @@ pub(super) fn squatter(row: &Row, listeners: &Listeners) -> Failure {
     let (who, hint) = match port::holder(port, listeners) {
         Holder::Process { pid } => (
             format!("process {pid} ({})", process::command_line(pid)),
-            format!("stop process {pid} if you do not need it, or give {} another port", row.short()),
+            format!(
+                "stop process {pid} if you do not need it, or give {} another port",
+                row.short()
+            ),
         ),
         Holder::Hidden { uid } => (
             format!("a process of uid {uid} that cannot be looked into"),
             format!("`sudo parachute status` may name it, or `sudo ss -ltnp 'sport = :{port}'`"),
         ),
-        Holder::Nobody => ("somebody who has just left".to_owned(), "try again".to_owned()),
+        Holder::Nobody => (
+            "somebody who has just left".to_owned(),
+            "try again".to_owned(),
+        ),
     };
-    let said = format!("port {port} is held by {who}, which is not {}'s", row.short());
-    Failure::of(StartError::new(StartErrorType::PortSquatter, said), Some(hint), Vec::new())
+    let said = format!(
+        "port {port} is held by {who}, which is not {}'s",
+        row.short()
+    );
+    Failure::of(
+        StartError::new(StartErrorType::PortSquatter, said),
+        Some(hint),
+        Vec::new(),
+    )
 }
 
 /// All processes now.
 pub(super) fn snapshot() -> Result<Snapshot> {
-    Snapshot::take().map_err(|e| Error::new(Code::Io, format!("cannot read the process table: {e}")))
+    Snapshot::take()
+        .map_err(|e| Error::new(Code::Io, format!("cannot read the process table: {e}")))
 }
 
 /// All listeners now.
 pub(super) fn listeners() -> Result<Listeners> {
-    Listeners::read().map_err(|e| Error::new(Code::Io, format!("cannot read the table of listening ports: {e}")))
+    Listeners::read().map_err(|e| {
+        Error::new(
+            Code::Io,
+            format!("cannot read the table of listening ports: {e}"),
+        )
+    })
 }
 
 fn listeners_on(port: u16) -> Result<bool> {

@@ -47,7 +47,9 @@ pub(super) async fn stop(detached: &Detached, rows: &[Row]) -> Vec<Change> {
     let mut outcomes: Vec<Result<Did>> = turns.iter().map(|_| Ok(Did::Stopped)).collect();
     if !turns.is_empty() {
         let names: Vec<&str> = turns.iter().map(|(row, _)| row.short()).collect();
-        detached.tell.waiting(Some(&format!("waiting for {} to end", names.join(", "))));
+        detached
+            .tell
+            .waiting(Some(&format!("waiting for {} to end", names.join(", "))));
     }
     while let Some(ended) = stopping.join_next().await {
         let Ok((at, ended)) = ended else { continue };
@@ -55,7 +57,9 @@ pub(super) async fn stop(detached: &Detached, rows: &[Row]) -> Vec<Change> {
         match ended {
             Ok(Ended::Terminated) => {}
             Ok(Ended::Killed) => {
-                detached.tell.warn(&format!("{short} did not end within 10 s and was killed"));
+                detached
+                    .tell
+                    .warn(&format!("{short} did not end within 10 s and was killed"));
             }
             Ok(Ended::Survived) => outcomes[at] = Err(survived(short, None)),
             Err(error) => outcomes[at] = Err(survived(short, Some(&error))),
@@ -75,7 +79,11 @@ pub(super) async fn stop(detached: &Detached, rows: &[Row]) -> Vec<Change> {
 pub(super) fn would(detached: &Detached, row: &Row, now: &Snapshot) -> Result<String> {
     let short = row.short();
     Ok(match living(detached, row, now)?.first() {
-        Some(group) => format!("stop {short} (pid {}, {})", group.leader, processes(group.members.len())),
+        Some(group) => format!(
+            "stop {short} (pid {}, {})",
+            group.leader,
+            processes(group.members.len())
+        ),
         None => format!("find {short} stopped already"),
     })
 }
@@ -140,17 +148,31 @@ fn finish(detached: &Detached, row: &Row, did: Did) -> Change {
             Holder::Hidden { uid } => format!("a process of uid {uid}"),
             Holder::Nobody => return Change::did(short, did),
         };
-        detached.tell.warn(&format!("port {} of {short} is still held, by {who}, which is not ours to stop", row.port));
+        detached.tell.warn(&format!(
+            "port {} of {short} is still held, by {who}, which is not ours to stop",
+            row.port
+        ));
     }
     Change::did(short, did)
 }
 
 fn processes(count: usize) -> String {
-    if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
+    if count == 1 {
+        "1 process".to_owned()
+    } else {
+        format!("{count} processes")
+    }
 }
 
 fn survived(short: &str, error: Option<&std::io::Error>) -> Error {
-    let why = error.map(|e| format!(": {}", crate::error::reason(e))).unwrap_or_default();
-    Error::new(Code::StillRunning, format!("{short} still runs after SIGKILL{why}"))
-        .hint(format!("`parachute status {short}` shows its pid; `ps -o pid,stat,wchan` says what it waits for"))
+    let why = error
+        .map(|e| format!(": {}", crate::error::reason(e)))
+        .unwrap_or_default();
+    Error::new(
+        Code::StillRunning,
+        format!("{short} still runs after SIGKILL{why}"),
+    )
+    .hint(format!(
+        "`parachute status {short}` shows its pid; `ps -o pid,stat,wchan` says what it waits for"
+    ))
 }
