@@ -74,8 +74,15 @@ pub enum Verb {
     Wait(commands::wait::Args),
     /// This box in one word: exit 0 when it is well
     Health(commands::health::Args),
+    /// Make the hub a service that starts at boot
+    Init(commands::init::Args),
+    /// Stop the hub and take its unit away
+    UninstallUnit(commands::uninstall_unit::Args),
     /// Show it all at work in a throwaway home
     Demo(commands::demo::Args),
+    /// The calling user's hub unit as JSON, for this program itself
+    #[command(name = "__unit-look", hide = true)]
+    UnitLook,
     /// A module for demonstrations and tests
     #[command(name = "__module", hide = true)]
     TestModule(commands::testmodule::Args),

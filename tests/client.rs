@@ -1,4 +1,6 @@
 //! The hub's client against hubs of other make, and against what may sit on the port instead.
+// A test that cannot run here says so.
+#![allow(clippy::print_stderr)]
 
 mod calls;
 mod peers;

@@ -43,6 +43,17 @@ impl Probe {
         matches!(self, Probe::Live { .. })
     }
 
+    /// Why it does not count as live, for people; `path` is its health path.
+    pub fn unhealthy(&self, path: &str) -> String {
+        match self {
+            Probe::Live { .. } => format!("its health path {path} answers"),
+            Probe::NotLive { status } => format!("its health path {path} answers {status}"),
+            Probe::Silent => format!("its health path {path} does not answer in time"),
+            Probe::Refused => "nothing listens on its port".to_owned(),
+            Probe::Odd(said) => format!("its health path {path} makes no sense: {said}"),
+        }
+    }
+
     /// Does anything listen there at all?
     pub fn somebody(&self) -> bool {
         !matches!(self, Probe::Refused)

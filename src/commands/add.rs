@@ -3,7 +3,7 @@
 use super::changes::{self, Step};
 use crate::{
     error::{Exit, Result},
-    lifecycle::{Change, Site, Targets},
+    lifecycle::{Change, Site, Start, Targets},
     modules::enrol::{self, Added, Addition},
     output::{Output, Report, SCHEMA, style},
 };
@@ -87,7 +87,7 @@ impl Report for Told<'_> {
 }
 
 /// Carries it out.
-pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
+pub async fn run(args: &Args, site: &mut Site, out: &Output) -> Result<Exit> {
     let addition = Addition {
         name: args.name.clone(),
         port: args.port,
@@ -109,8 +109,9 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
     }
     let short = added.row.short();
     site.reload().await?;
+    let targets = Targets::Named(vec![short.to_owned()]);
     let changes = if args.start {
-        site.start(&Targets::Named(vec![short.to_owned()])).await?
+        site.start(&targets, Start::default()).await?
     } else {
         Vec::new()
     };

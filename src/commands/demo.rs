@@ -5,7 +5,7 @@ use crate::{
     context::{Context, ManagerChoice},
     error::{Code, Error, Exit, Result},
     home::Home,
-    lifecycle::{self, Site, Targets},
+    lifecycle::{self, Site, Start, Targets},
     modules::enrol::{self, Addition},
     output::{Output, style},
 };
@@ -36,9 +36,9 @@ pub async fn run(_: &Args, cx: &Context, out: &Output) -> Result<Exit> {
     let mut here = cx.clone();
     here.explicit = Some(home.clone());
     here.manager = ManagerChoice::None;
-    let site = lifecycle::detect(&here).await?;
+    let mut site = lifecycle::detect(&here).await?;
     let shown = tokio::select! {
-        shown = show(&site, &here, out) => shown,
+        shown = show(&mut site, &here, out) => shown,
         () = told_to_end() => Err(Error::new(Code::Interrupted, "interrupted; everything is being stopped")),
     };
     let cleared = clear(&site, out).await;
@@ -69,7 +69,7 @@ fn throwaway() -> Result<Home> {
     Ok(Home::new(path))
 }
 
-async fn show(site: &Site, cx: &Context, out: &Output) -> Result<Exit> {
+async fn show(site: &mut Site, cx: &Context, out: &Output) -> Result<Exit> {
     let exe = cx.exe.to_string_lossy().into_owned();
     let module = |habit: &[&str]| -> Vec<String> {
         [exe.as_str(), "__module"]
@@ -118,7 +118,7 @@ async fn show(site: &Site, cx: &Context, out: &Output) -> Result<Exit> {
         step(out, "", &format!("parachute add {name} --port {port} -- …"));
     }
     step(out, "two of them can start", "parachute start");
-    let changes = site.start(&Targets::Everything).await?;
+    let changes = site.start(&Targets::Everything, Start::default()).await?;
     changes::report(out, "start", &changes);
     step(out, "and the truth about all four", "parachute status");
     let status = site.observe().await;

@@ -3,6 +3,7 @@
 use crate::{
     error::{Code, Error, Exit, Result},
     lifecycle::{Site, Targets, follow::Line},
+    manager::Tail,
     output::{Output, Report, SCHEMA, text},
 };
 use anstyle::{AnsiColor, Style};
@@ -105,6 +106,15 @@ impl Painter {
     }
 }
 
+impl Args {
+    fn tail(&self) -> Tail {
+        Tail {
+            lines: self.lines,
+            since: None,
+        }
+    }
+}
+
 /// Carries it out.
 pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
     if args.follow && out.json() {
@@ -115,7 +125,7 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
         .hint("leave one of them out"));
     }
     let targets = Targets::of(&args.names);
-    let tails = site.logs(&targets, args.lines).await?;
+    let tails = site.logs(&targets, &args.tail()).await?;
     let names: Vec<String> = tails.iter().map(|(name, _)| name.clone()).collect();
     let painter = Painter::new(names.clone());
     if !args.follow {
@@ -151,10 +161,13 @@ async fn follow(
     names: &[String],
     painter: &Painter,
 ) -> Result<Exit> {
-    let mut lines = site.follow(names, args.lines).await?;
+    let mut lines = site.follow(names, &args.tail()).await?;
     loop {
         let batch: Vec<Line> = tokio::select! {
-            batch = lines.next() => batch?,
+            batch = lines.next() => match batch {
+                Some(batch) => batch?,
+                None => return Ok(Exit::Success),
+            },
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
         };
         let written = out.human(|to| {

@@ -4,6 +4,7 @@
 pub mod add;
 pub mod demo;
 pub mod health;
+pub mod init;
 pub mod is_active;
 pub mod is_installed;
 pub mod logs;
@@ -13,15 +14,21 @@ pub mod start;
 pub mod status;
 pub mod stop;
 pub mod testmodule;
+pub mod uninstall_unit;
 pub mod wait;
 
 mod changes;
+mod keeping;
 
 use crate::{
     cli::Verb,
     context::Context,
     error::{Code, Error, Exit, Result},
-    lifecycle::{self, Lifecycle, Site},
+    lifecycle::{self, Site},
+    manager::{
+        Scope,
+        systemd::{self, Caller},
+    },
     os::identity,
     output::Output,
 };
@@ -40,36 +47,54 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
     match verb {
         Verb::Demo(args) => return demo::run(args, cx, out).await,
         Verb::TestModule(args) => return testmodule::run(args, cx).await,
+        Verb::Init(args) => return init::run(args, cx, out).await,
+        Verb::UninstallUnit(args) => return uninstall_unit::run(args, cx, out).await,
+        Verb::UnitLook => return unit_look(cx, out).await,
         _ => {}
     }
-    let site = lifecycle::detect(cx).await?;
+    let mut site = lifecycle::detect(cx).await?;
     for note in &site.notes {
         cx.tell.say(note);
     }
-    if let Some(exit) = as_owner(cx, &site)? {
+    if let Some(exit) = as_owner(verb, cx, &site)? {
         return Ok(exit);
     }
     match verb {
         Verb::Status(args) => status::run(args, &site, out).await,
-        Verb::Start(args) => start::run(args, &site, out).await,
+        Verb::Start(args) => start::run(args, &mut site, out).await,
         Verb::Stop(args) => stop::run(args, &site, out).await,
-        Verb::Restart(args) => restart::run(args, &site, out).await,
+        Verb::Restart(args) => restart::run(args, &mut site, out).await,
         Verb::Logs(args) => logs::run(args, &site, out).await,
-        Verb::Add(args) => add::run(args, &site, out).await,
+        Verb::Add(args) => add::run(args, &mut site, out).await,
         Verb::Remove(args) => remove::run(args, &site, out).await,
         Verb::IsActive(args) => is_active::run(args, &site, out).await,
         Verb::IsInstalled(args) => is_installed::run(args, &site, out).await,
         Verb::Wait(args) => wait::run(args, &site, cx, out).await,
         Verb::Health(args) => health::run(args, &site, out).await,
-        Verb::Demo(_) | Verb::TestModule(_) => Ok(Exit::Success),
+        Verb::Demo(_)
+        | Verb::TestModule(_)
+        | Verb::Init(_)
+        | Verb::UninstallUnit(_)
+        | Verb::UnitLook => Ok(Exit::Success),
     }
+}
+
+/// What root asks this program as another user: how that user's unit stands.
+async fn unit_look(cx: &Context, out: &Output) -> Result<Exit> {
+    let json = systemd::look_as_json(&Caller::of(cx)).await;
+    out.human(|to| writeln!(to, "{json}"))
+        .map_err(|e| Error::new(Code::Io, format!("cannot write to stdout: {e}")))?;
+    Ok(Exit::Success)
 }
 
 /// Root acts on somebody else's home as its owner: in a child that has dropped its privileges, so
 /// that a link planted in that home leads nowhere (contract, section 1).
-fn as_owner(cx: &Context, site: &Site) -> Result<Option<Exit>> {
-    let Lifecycle::Detached(_) = &site.way;
-    if cx.uid != 0 || site.owner == 0 {
+///
+/// A unit of the machine is root's to drive, and reading the home follows no link out of it; what
+/// writes into the home is the owner's even there.
+fn as_owner(verb: &Verb, cx: &Context, site: &Site) -> Result<Option<Exit>> {
+    let writes = matches!(verb, Verb::Add(_) | Verb::Remove(_));
+    if cx.uid != 0 || site.owner == 0 || (site.unit == Some(Scope::System) && !writes) {
         return Ok(None);
     }
     let user = identity::user(site.owner).ok_or_else(|| {

@@ -58,7 +58,7 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
         let mut plan = if view {
             Vec::new()
         } else {
-            site.plan_stop(&targets)?
+            site.plan_stop(&targets).await?
         };
         if plan.iter().all(|(_, what)| what.is_ok()) {
             let would = format!(

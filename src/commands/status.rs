@@ -150,7 +150,9 @@ impl Report for Screen {
     }
 
     fn exit(&self) -> Exit {
-        if self.status.failing() {
+        if self.status.unreachable {
+            Exit::Unreachable
+        } else if self.status.failing() {
             Exit::Failed
         } else {
             Exit::Success

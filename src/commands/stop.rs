@@ -13,7 +13,7 @@ use crate::{
 /// processes that are proven to be this box's are signalled.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Modules to stop [default: all]
+    /// Modules to stop, or `hub` [default: all]
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// Say what would be done, in order, and do none of it
@@ -25,7 +25,7 @@ pub struct Args {
 pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
     let targets = Targets::of(&args.names);
     if args.dry_run {
-        let plan = site.plan_stop(&targets)?;
+        let plan = site.plan_stop(&targets).await?;
         let steps: Vec<Step> = plan
             .into_iter()
             .map(|(name, what)| Step::of(name, what))

@@ -1,8 +1,10 @@
-//! Following log files as they grow, across truncation and rotation. Never loses a line between
-//! the old file and the new one.
+//! Following logs as they grow: files, across truncation and rotation, without losing a line
+//! between the old one and the new; a hub's stream, across the hub's restarts; another program's
+//! output. All of them together are one stream of lines.
 
 use crate::{
-    error::Result,
+    client::{Client, Heard, bare},
+    error::{Code, Error, Result},
     home::Home,
     os::{files, watch::Watch},
 };
@@ -10,8 +12,11 @@ use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
     os::unix::fs::{FileExt, MetadataExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
 };
+use tokio::{io::AsyncReadExt, sync::mpsc, task::JoinSet};
 
 /// A line that is longer is cut into pieces of this size, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -28,14 +33,14 @@ pub struct Line {
 }
 
 /// Several log files, followed together.
-pub struct Follow {
+pub struct Files {
     logs: Vec<Log>,
     watch: Watch,
     /// What is shown first.
     first: Vec<Line>,
 }
 
-impl Follow {
+impl Files {
     /// Follows these files, the last `back` lines of each first.
     pub fn new(home: &Home, logs: &[(String, PathBuf)], back: usize) -> Result<Self> {
         let watch = Watch::new(
@@ -46,11 +51,10 @@ impl Follow {
         let mut followed = Vec::new();
         for (who, path) in logs {
             let mut log = Log {
-                who: who.clone(),
                 home: home.clone(),
                 path: path.clone(),
                 open: None,
-                rest: Vec::new(),
+                cutter: Cutter::new(who.clone()),
             };
             // Opened before its end is read: what comes meanwhile is read after it, not lost.
             let end = log.reopen_at_line_end()?;
@@ -83,13 +87,160 @@ impl Follow {
     }
 }
 
+/// Several logs, followed together; dropping it ends all of them.
+pub struct Stream {
+    lines: mpsc::Receiver<Result<Vec<Line>>>,
+    sender: mpsc::Sender<Result<Vec<Line>>>,
+    followers: JoinSet<()>,
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Stream {
+    /// One without a source yet.
+    pub fn new() -> Self {
+        // Bounded: a terminal that is slow holds the sources up, not the memory.
+        let (sender, lines) = mpsc::channel(64);
+        Self {
+            lines,
+            sender,
+            followers: JoinSet::new(),
+        }
+    }
+
+    /// The next lines, at least one; `None` when every source has ended.
+    pub async fn next(&mut self) -> Option<Result<Vec<Line>>> {
+        loop {
+            tokio::select! {
+                biased;
+                lines = self.lines.recv() => return lines,
+                ended = self.followers.join_next() => if ended.is_none() {
+                    return self.lines.try_recv().ok();
+                },
+            }
+        }
+    }
+
+    /// Adds log files.
+    pub fn files(&mut self, mut files: Files) {
+        let to = self.sender.clone();
+        self.followers.spawn(async move {
+            loop {
+                let lines = files.next().await;
+                let failed = lines.is_err();
+                if to.send(lines).await.is_err() || failed {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Adds one file anywhere on this machine.
+    pub fn file(&mut self, who: &str, path: &Path, back: usize) -> Result<()> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(());
+        };
+        let files = Files::new(
+            &Home::new(folder),
+            &[(who.to_owned(), PathBuf::from(name))],
+            back,
+        )?;
+        self.files(files);
+        Ok(())
+    }
+
+    /// Adds what a program writes until it ends; it is ended with the stream.
+    pub fn program(&mut self, who: &str, argv: &[String]) -> Result<()> {
+        let Some((program, args)) = argv.split_first() else {
+            return Ok(());
+        };
+        let mut child = tokio::process::Command::new(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| {
+                Error::new(
+                    Code::Io,
+                    format!("cannot run {program}: {}", crate::error::reason(&e)),
+                )
+            })?;
+        let Some(mut out) = child.stdout.take() else {
+            return Ok(());
+        };
+        let (who, to) = (who.to_owned(), self.sender.clone());
+        self.followers.spawn(async move {
+            let (mut cutter, mut bytes) = (Cutter::new(who), vec![0; 16 * 1024]);
+            while let Ok(read @ 1..) = out.read(&mut bytes).await {
+                let mut lines = Vec::new();
+                cutter.cut(&bytes[..read], &mut lines);
+                if !lines.is_empty() && to.send(Ok(lines)).await.is_err() {
+                    break;
+                }
+            }
+            drop(child);
+        });
+        Ok(())
+    }
+
+    /// Adds a module's lines as its hub streams them, across restarts of the hub.
+    pub fn hub(&mut self, client: Client, short: String) {
+        let to = self.sender.clone();
+        self.followers.spawn(async move {
+            if let Err(error) = follow_hub(&client, &short, &to).await {
+                let _ = to.send(Err(error)).await;
+            }
+        });
+    }
+}
+
+/// How long a hub that went away is waited for.
+const RETURN: Duration = Duration::from_secs(24 * 3600);
+
+async fn follow_hub(
+    client: &Client,
+    short: &str,
+    to: &mpsc::Sender<Result<Vec<Line>>>,
+) -> Result<()> {
+    loop {
+        let before = client
+            .health()
+            .await
+            .ok()
+            .and_then(|health| health.instance);
+        let mut follow = client.follow(short).await?;
+        loop {
+            match follow.next().await {
+                Heard::Line(line) => {
+                    let line = Line {
+                        who: short.to_owned(),
+                        text: bare(short, &line).to_owned(),
+                    };
+                    if to.send(Ok(vec![line])).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Heard::End | Heard::Broken => break,
+            }
+        }
+        // The same boot of the hub: then it was the module that went.
+        match client.health().await {
+            Ok(health) if health.instance == before && before.is_some() => return Ok(()),
+            _ => client.wait_healthy(RETURN, before.as_deref()).await?,
+        };
+    }
+}
+
 struct Log {
-    who: String,
     home: Home,
     path: PathBuf,
     open: Option<Open>,
-    /// A line that has no end yet.
-    rest: Vec<u8>,
+    cutter: Cutter,
 }
 
 struct Open {
@@ -154,14 +305,14 @@ impl Log {
                 .unwrap_or_default() as u64;
             open.at += read;
             if read > 0 {
-                self.cut(&bytes, to);
+                self.cutter.cut(&bytes, to);
                 return Ok(());
             }
             // At its end: cut short, or replaced by another file?
             if open.file.metadata().is_ok_and(|m| m.len() < open.at) {
                 open.at = 0;
                 let _ = open.file.rewind();
-                self.flush(to);
+                self.cutter.flush(to);
                 continue;
             }
             let now = files::open(&self.home, &self.path)?.and_then(|f| f.metadata().ok());
@@ -170,14 +321,30 @@ impl Log {
                     // Once more: it may have been written to between the last read and the rename.
                     let mut late = Vec::new();
                     let _ = (&mut open.file).take(PIECE).read_to_end(&mut late);
-                    self.cut(&late, to);
+                    self.cutter.cut(&late, to);
                     if late.is_empty() {
-                        self.flush(to);
+                        self.cutter.flush(to);
                         self.open = None;
                     }
                 }
                 _ => return Ok(()),
             }
+        }
+    }
+}
+
+/// Cuts bytes into lines.
+struct Cutter {
+    who: String,
+    /// A line that has no end yet.
+    rest: Vec<u8>,
+}
+
+impl Cutter {
+    fn new(who: String) -> Self {
+        Self {
+            who,
+            rest: Vec::new(),
         }
     }
 

@@ -1,19 +1,22 @@
 //! Who carries out a verb on this box: the managed or the detached way, chosen once, in one
 //! place. A verb names no way; it asks for a [`Site`] and tells it what it wants.
 
-pub mod detached;
+pub mod caller;
+pub mod choose;
+mod detached;
+mod detect;
 pub mod follow;
+mod managed;
+mod site;
 pub mod status;
 
+pub use detect::{detect, launchd};
+pub use site::{Lifecycle, Site, Start};
+
 use crate::{
-    context::Context,
     error::{Code, Error, Exit, Result},
-    home::{Home, rel},
     modules::registry::{Registry, Row},
-    os::files,
 };
-use detached::Detached;
-use follow::Follow;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use status::BoxStatus;
 
@@ -33,6 +36,29 @@ impl Targets {
             Self::Everything
         } else {
             Self::Named(names.to_vec())
+        }
+    }
+
+    /// Is the hub among them: named, or everything.
+    pub fn hub(&self) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Named(names) => names.iter().any(|name| name == "hub"),
+        }
+    }
+
+    /// The same without the hub; `None` when nothing is left of them.
+    pub fn without_hub(&self) -> Option<Self> {
+        match self {
+            Self::Everything => Some(Self::Everything),
+            Self::Named(names) => {
+                let rest: Vec<String> = names
+                    .iter()
+                    .filter(|name| *name != "hub")
+                    .cloned()
+                    .collect();
+                (!rest.is_empty()).then_some(Self::Named(rest))
+            }
         }
     }
 }
@@ -135,157 +161,6 @@ pub fn shared_exit<'a>(errors: impl Iterator<Item = &'a Error>) -> Exit {
         first
     } else {
         Exit::Failed
-    }
-}
-
-/// The box that a verb acts on.
-pub struct Site {
-    /// Its home.
-    pub home: Home,
-    /// The uid that owns the home.
-    pub owner: u32,
-    /// Who carries verbs out.
-    pub way: Lifecycle,
-    /// What a person should know about the choice.
-    pub notes: Vec<String>,
-}
-
-/// Who carries verbs out.
-pub enum Lifecycle {
-    /// Nobody but us: detached processes and pidfiles.
-    Detached(Detached),
-}
-
-/// Looks at the box and decides, once.
-pub async fn detect(cx: &Context) -> Result<Site> {
-    let home = home_of(cx)?;
-    let owner = crate::os::identity::owner(home.root())
-        .map_err(|e| Error::io("look at", home.root(), &e))?;
-    let way = Lifecycle::Detached(Detached::new(cx, home.clone(), owner));
-    Ok(Site {
-        home,
-        owner,
-        way,
-        notes: Vec::new(),
-    })
-}
-
-/// Which home, as far as files decide (contract, section 1).
-fn home_of(cx: &Context) -> Result<Home> {
-    if let Some(home) = &cx.explicit {
-        return Ok(home.clone());
-    }
-    let own = cx.own.clone();
-    let has_rows = |home: &Home| Registry::read(home).is_ok_and(|r| !r.rows.is_empty());
-    if let Some(invoker) = &cx.invoker
-        && !own.as_ref().is_some_and(has_rows)
-        && has_rows(&invoker.home)
-    {
-        return Ok(invoker.home.clone());
-    }
-    own.ok_or_else(|| {
-        Error::new(
-            Code::HomeUnusable,
-            "this user has no home directory, so there is no default box",
-        )
-        .hint("name one with `--home DIR` or PARACHUTE_HOME")
-    })
-}
-
-impl Site {
-    /// Starts; one change each.
-    pub async fn start(&self, targets: &Targets) -> Result<Vec<Change>> {
-        match &self.way {
-            Lifecycle::Detached(way) => way.start(targets).await,
-        }
-    }
-
-    /// Stops; one change each.
-    pub async fn stop(&self, targets: &Targets) -> Result<Vec<Change>> {
-        match &self.way {
-            Lifecycle::Detached(way) => way.stop(targets).await,
-        }
-    }
-
-    /// Restarts; one change each.
-    pub async fn restart(&self, targets: &Targets) -> Result<Vec<Change>> {
-        match &self.way {
-            Lifecycle::Detached(way) => way.restart(targets).await,
-        }
-    }
-
-    /// How everything stands; never fails for what it finds.
-    pub async fn observe(&self) -> BoxStatus {
-        match &self.way {
-            Lifecycle::Detached(way) => way.observe().await,
-        }
-    }
-
-    /// The registry has changed: a hub that runs is told.
-    pub async fn reload(&self) -> Result<()> {
-        match &self.way {
-            Lifecycle::Detached(_) => Ok(()),
-        }
-    }
-
-    /// The last `count` lines of each target's log.
-    pub async fn logs(
-        &self,
-        targets: &Targets,
-        count: usize,
-    ) -> Result<Vec<(String, Vec<String>)>> {
-        match &self.way {
-            Lifecycle::Detached(way) => way.logs(targets, count),
-        }
-    }
-
-    /// Follows the logs of these names (as [`Site::logs`] gave them), the last `back` lines first.
-    pub async fn follow(&self, names: &[String], back: usize) -> Result<Follow> {
-        match &self.way {
-            Lifecycle::Detached(way) => way.follow(names, back),
-        }
-    }
-
-    /// What `start` would do, in order.
-    pub fn plan_start(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
-        match &self.way {
-            Lifecycle::Detached(way) => way.plan_start(targets),
-        }
-    }
-
-    /// What `stop` would do, in order.
-    pub fn plan_stop(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
-        match &self.way {
-            Lifecycle::Detached(way) => way.plan_stop(targets),
-        }
-    }
-
-    /// What `restart` would do, in order.
-    pub fn plan_restart(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
-        match &self.way {
-            Lifecycle::Detached(way) => way.plan_restart(targets),
-        }
-    }
-
-    /// Keeps the origin of `--hub-origin` in `hub/origin`; an empty one is forgotten.
-    pub fn keep_origin(&self, origin: &str) -> Result<()> {
-        let origin = origin.trim().trim_end_matches('/');
-        if origin.is_empty() {
-            return files::remove(&self.home, rel::HUB_ORIGIN);
-        }
-        let web = ["http://", "https://"]
-            .iter()
-            .any(|s| origin.strip_prefix(s).is_some_and(|r| !r.is_empty()));
-        if !web || origin.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(Error::new(Code::Usage, format!("`{origin}` is no origin"))
-                .hint("an origin reads like `https://box.example.org`"));
-        }
-        files::replace(
-            &self.home,
-            rel::HUB_ORIGIN,
-            0o644,
-            format!("{origin}\n").as_bytes(),
-        )
     }
 }
 

@@ -1,6 +1,6 @@
 //! What `status` found: the document of the contract's section 10. Data only.
 
-use crate::{api::StartError, home::Home};
+use crate::{api::StartError, home::Home, modules::registry::Row};
 use serde::{Serialize, Serializer};
 use std::path::PathBuf;
 
@@ -77,6 +77,45 @@ pub struct RowStatus {
     pub log: Vec<String>,
 }
 
+impl RowStatus {
+    /// A row of the registry, of which nothing is known yet.
+    pub fn of(row: &Row) -> Self {
+        Self {
+            service: row.name.clone(),
+            port: Some(row.port),
+            version: Some(row.version.clone()),
+            url: Some(row.url()),
+            source: row
+                .install_dir
+                .as_ref()
+                .map(|dir| dir.to_string_lossy().into_owned()),
+            start_error: row.last_start_error.clone(),
+            ..Self::bare(row.short())
+        }
+    }
+
+    /// A name, of which nothing is known.
+    pub fn bare(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            service: name.to_owned(),
+            state: State::Inactive,
+            port: None,
+            version: None,
+            pid: None,
+            uptime_seconds: None,
+            latency_ms: None,
+            url: None,
+            source: None,
+            start_error: None,
+            notes: Vec::new(),
+            cpu_percent: None,
+            memory_bytes: None,
+            log: Vec::new(),
+        }
+    }
+}
+
 /// The hub's row: one key more than a module's.
 #[derive(Clone, Debug, Serialize)]
 pub struct HubStatus {
@@ -115,6 +154,9 @@ pub struct BoxStatus {
     pub modules: Vec<RowStatus>,
     /// What a person should know about the box.
     pub notes: Vec<String>,
+    /// There is a unit, and neither it nor its hub can be asked.
+    #[serde(skip)]
+    pub unreachable: bool,
 }
 
 fn path_of<S: Serializer>(home: &Home, to: S) -> Result<S::Ok, S::Error> {

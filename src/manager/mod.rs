@@ -1,6 +1,9 @@
 //! What keeps the hub alive: one trait, one file a manager. A manager starts, stops, restarts and
 //! looks; it never signals the hub behind its manager's back and knows nothing of modules.
 
+pub mod external;
+pub mod launchd;
+pub mod pidfile;
 pub mod systemd;
 
 use crate::{api::Time, error::Result, home::Home};

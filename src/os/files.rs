@@ -9,7 +9,6 @@ use cap_std::{
     ambient_authority,
     fs::{Dir, DirBuilder, DirBuilderExt, OpenOptions, OpenOptionsExt, PermissionsExt},
 };
-use cap_tempfile::TempFile;
 use rustix::fs::OFlags;
 use std::{
     ffi::OsStr,
@@ -90,12 +89,10 @@ pub fn replace(home: &Home, path: impl AsRef<Path>, mode: u32, bytes: &[u8]) -> 
         Ok(there) if there.is_file() => there.permissions().mode() & mode,
         _ => mode,
     };
-    let mut temp = TempFile::new(&folder).map_err(fault)?;
-    let permissions = cap_std::fs::Permissions::from_mode(mode & 0o777);
-    temp.as_file().set_permissions(permissions).map_err(fault)?;
-    temp.write_all(bytes).map_err(fault)?;
-    temp.as_file().sync_all().map_err(fault)?;
-    temp.replace(name).map_err(fault)?;
+    let mut temp = Temp::new(&folder, mode & 0o777).map_err(fault)?;
+    temp.file.write_all(bytes).map_err(fault)?;
+    temp.file.sync_all().map_err(fault)?;
+    temp.become_file(name).map_err(fault)?;
     sync_folder(&folder);
     Ok(())
 }
@@ -122,7 +119,8 @@ pub fn rename(home: &Home, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Resu
 }
 
 /// An exclusive lock on a file beneath the home (flock(2)): it goes with its holder, however that
-/// ends. Waits at most `bound`; then an error that says who may hold it.
+/// ends. Waits at most `bound`, and blocks the thread meanwhile; then an error that says who may
+/// hold it.
 pub fn lock(home: &Home, path: impl AsRef<Path>, bound: Duration) -> Result<File> {
     let path = path.as_ref();
     // On a file system that has become full or read-only, a lock file that is there will do as it is.
@@ -280,6 +278,47 @@ fn make_folders(root: &Dir, home: &Home, path: &Path, mode: u32) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A file on its way: never readable by more people than it shall be, gone when it is dropped.
+struct Temp<'d> {
+    folder: &'d Dir,
+    name: String,
+    file: File,
+    done: bool,
+}
+
+impl<'d> Temp<'d> {
+    fn new(folder: &'d Dir, mode: u32) -> io::Result<Self> {
+        let name = format!(".{}.tmp", uuid::Uuid::new_v4().simple());
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(mode);
+        let file = folder.open_with(&name, &options)?.into_std();
+        let temp = Self {
+            folder,
+            name,
+            file,
+            done: false,
+        };
+        // As asked, whatever the umask.
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        temp.file.set_permissions(permissions)?;
+        Ok(temp)
+    }
+
+    fn become_file(mut self, name: &OsStr) -> io::Result<()> {
+        self.folder.rename(&self.name, self.folder, name)?;
+        self.done = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temp<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            let _ = self.folder.remove_file(&self.name);
+        }
+    }
 }
 
 /// The rename is on disk once the folder is. Some file systems refuse it for folders; the rename

@@ -148,14 +148,10 @@ fn an_absolute_path_beneath_the_home_will_do() {
 #[test]
 fn what_is_no_regular_file_neither_hangs_nor_fills_memory() {
     let b = home();
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        b.home.at("fifo"),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_raw_mode(0o644),
-        0,
-    )
-    .unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(b.home.at("fifo"))
+        .status();
+    assert!(made.unwrap().success());
     std::fs::create_dir(b.home.at("dir")).unwrap();
     for path in ["fifo", "dir"] {
         let error = read(&b.home, path, LIMIT).unwrap_err();

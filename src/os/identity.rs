@@ -81,7 +81,7 @@ pub fn run_as(user: &User, args: &[OsString], env: &[(OsString, OsString)]) -> i
         .envs(environment(user, env));
     if user.uid != euid() {
         let groups = groups(user)?;
-        spawn::become_user(&mut command, user, groups);
+        spawn::become_user(&mut command, user, &groups);
     }
     // A thread of its own: the caller may be inside a runtime already.
     std::thread::scope(|scope| {

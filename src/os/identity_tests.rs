@@ -74,6 +74,6 @@ fn privileges_are_dropped_for_good() {
         "test $(id -u) = $1 && test $(id -ru) = $1 && test $(id -g) = $2 && ! id -G | grep -qw 0",
     );
     command.args(["sh", &nobody.uid.to_string(), &nobody.gid.to_string()]);
-    spawn::become_user(&mut command, &nobody, groups);
+    spawn::become_user(&mut command, &nobody, &groups);
     assert_eq!(forwarding(command).unwrap(), 0);
 }

@@ -1,6 +1,7 @@
 //! The edge to the operating system: processes, ports, pidfiles, files beneath the home,
 //! spawning, identity. `cfg` lives here and nowhere else. Knows nothing of modules or hubs.
 
+mod container;
 #[cfg(target_os = "macos")]
 mod darwin;
 pub mod files;
@@ -10,7 +11,13 @@ pub mod pidfile;
 pub mod port;
 pub mod process;
 pub mod spawn;
+pub mod subreaper;
 pub mod watch;
+
+pub use container::container;
+
+/// Is this macOS.
+pub const MACOS: bool = cfg!(target_os = "macos");
 
 #[cfg(test)]
 mod kid;

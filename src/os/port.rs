@@ -133,11 +133,22 @@ pub fn held(port: u16, members: &[Process], listeners: &Listeners) -> Holding {
         Among::NoMember => match holder(port, listeners) {
             Holder::Process { pid } if members.iter().any(|m| m.pid == pid) => Holding::Ours,
             Holder::Process { .. } => Holding::Theirs,
+            // It may have been closed meanwhile.
+            Holder::Hidden { .. } if !still_there(port, listeners) => Holding::Nobody,
             Holder::Hidden { .. } => Holding::Unknown,
             Holder::Nobody => Holding::Nobody,
         },
     }
 }
+
+fn still_there(port: u16, before: &Listeners) -> bool {
+    let known = |id: u64| before.on(port).any(|listener| listener.id == id);
+    Listeners::read().is_ok_and(|now| now.on(port).any(|listener| known(listener.id)))
+}
+
+/// How often it must not be possible to look a holder up before that is believed: sockets are
+/// closed, handed over and inherited between one look and the next.
+const UNKNOWN_ENOUGH: u32 = 3;
 
 /// How old the tables may be for those who wait. macOS has none: it walks all processes.
 const FRESH: Duration = Duration::from_millis(if cfg!(target_os = "macos") { 25 } else { 2 });
@@ -172,7 +183,7 @@ fn among(port: u16, members: &[Process], listeners: &Listeners) -> Among {
     }
 }
 
-/// Waits until a member listens on `port`: `Ours` at once when one does, `Unknown` at once when it
+/// Waits until a member listens on `port`: `Ours` at once when one does, `Unknown` soon when it
 /// cannot be looked up, else how it stands at the deadline. There is no event for it, so the
 /// tables are read every 2 ms, after a while every 8 ms (macOS: 25, 100), once for all who wait. `members` is asked
 /// only while somebody listens on the port.
@@ -183,6 +194,7 @@ pub async fn until_held(
 ) -> Holding {
     let mut pause = FRESH;
     let mut strangers: Option<Vec<u64>> = None;
+    let mut unknown = 0;
     loop {
         let mut now = Holding::Nobody;
         if let Ok(listeners) = Listeners::recent(FRESH) {
@@ -201,7 +213,12 @@ pub async fn until_held(
             }
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        if matches!(now, Holding::Ours | Holding::Unknown) || left.is_zero() {
+        unknown = if now == Holding::Unknown {
+            unknown + 1
+        } else {
+            0
+        };
+        if now == Holding::Ours || unknown >= UNKNOWN_ENOUGH || left.is_zero() {
             return now;
         }
         tokio::time::sleep(pause.min(left)).await;

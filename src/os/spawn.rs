@@ -86,8 +86,13 @@ pub fn spawn(plan: &Plan, output: Output, dies_with_parent: bool) -> io::Result<
 
 /// Makes a command drop what we are and become `user` before it runs; it keeps our session,
 /// terminal and standard streams. `groups` are the user's (getgrouplist(3), asked before the fork).
-pub(super) fn become_user(command: &mut Command, user: &User, groups: Vec<u32>) {
+pub(super) fn become_user(command: &mut Command, user: &User, groups: &[u32]) {
     let (uid, gid) = (user.uid, user.gid);
+    #[cfg(target_os = "linux")]
+    let groups = groups.iter().copied().map(rustix::thread::Gid::from_raw);
+    #[cfg(not(target_os = "linux"))]
+    let groups = groups.iter().copied();
+    let groups: Vec<_> = groups.collect();
     // SAFETY: between fork and exec only system calls are made; the list was made before.
     unsafe {
         command.pre_exec(move || drop_to(uid, gid, &groups));
@@ -107,16 +112,11 @@ pub(super) fn groups_of(_name: &CStr, gid: u32) -> io::Result<Vec<u32>> {
     Ok(vec![gid])
 }
 
+/// The child has one thread: what holds for the thread holds for it.
 #[cfg(target_os = "linux")]
-fn drop_to(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
+fn drop_to(uid: u32, gid: u32, groups: &[rustix::thread::Gid]) -> io::Result<()> {
     use rustix::thread::{Gid, Uid};
-    // The child has one thread: what holds for the thread holds for it. Gid is a plain u32 within.
-    let mut list = [Gid::ROOT; 256];
-    let count = groups.len().min(list.len());
-    for (place, group) in list.iter_mut().zip(groups) {
-        *place = Gid::from_raw(*group);
-    }
-    rustix::thread::set_thread_groups(list.get(..count).unwrap_or_default())?;
+    rustix::thread::set_thread_groups(groups)?;
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     rustix::thread::set_thread_res_gid(gid, gid, gid)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid)?;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::os::kid::{Kid, eventually, lives};
+use crate::os::kid::Kid;
 use std::os::unix::fs::PermissionsExt;
 
 #[test]
@@ -62,6 +62,7 @@ fn what_cannot_be_run_is_an_error_here() {
 #[cfg(target_os = "linux")]
 #[test]
 fn it_dies_with_the_thread_that_asked_for_it() {
+    use crate::os::kid::{eventually, lives};
     let null = std::fs::File::open("/dev/null").unwrap().into();
     let plan = Plan {
         program: "/bin/sh".into(),

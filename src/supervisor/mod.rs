@@ -1,2 +1,501 @@
 //! Keeps modules running: one task owns one child and does one thing at a time; others ask through
 //! the [`Supervisor`] handle. Knows no HTTP and no unit.
+
+mod child;
+pub mod console;
+pub mod guardian;
+pub mod log;
+mod module;
+mod notify;
+pub mod phase;
+mod ports;
+mod prepare;
+mod pump;
+mod ready;
+mod reaper;
+mod rows;
+mod snapshots;
+mod task;
+
+use self::{
+    console::Console,
+    guardian::{Groups, Guardian},
+    log::Follow,
+    module::Module,
+    phase::{GRACE, Phase, READINESS},
+    ports::Ports,
+    pump::Buffer,
+    reaper::{Exit, Reaper},
+    rows::Rows,
+    snapshots::Snapshots,
+    task::{Message, Task},
+};
+use crate::{
+    api::{ModuleState, Ready, Reloaded},
+    error::{Code, Error, Result},
+    home::Home,
+    modules::{
+        launch::{self, Spawner},
+        registry::{Registry, Row},
+    },
+    os::{
+        group::{self, Claim, Proof},
+        identity, process, spawn,
+        subreaper::become_subreaper,
+    },
+};
+use rustix::process::Signal;
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+
+/// Longer than readiness, so that an unready module has its `started_but_unbound` by then.
+const START_BOUND: Duration = Duration::from_millis(READINESS.as_millis() as u64 + 400);
+/// A stop to its bound, and a start after it.
+const RESTART_BOUND: Duration =
+    Duration::from_millis((GRACE.as_millis() + READINESS.as_millis()) as u64 + 800);
+/// Longer than a stop can take.
+const STOP_BOUND: Duration = Duration::from_secs(15);
+
+/// What a supervisor is made with.
+pub struct Options {
+    /// The hub's port, which modules may need for their origin.
+    pub port: u16,
+    /// The environment that modules start from.
+    pub env: BTreeMap<std::ffi::OsString, std::ffi::OsString>,
+    /// The user's own folder.
+    pub user_dir: Option<PathBuf>,
+    /// This program, run again as guardian.
+    pub exe: PathBuf,
+    /// The hub's own stream.
+    pub console: Console,
+}
+
+/// What an operation cannot do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpError {
+    /// No row has that name.
+    NotInstalled,
+    /// Nothing says how to start it.
+    NoStartCommand(String),
+    /// It has not been started in this life of the hub.
+    NotSupervised,
+    /// Anything else, for people.
+    Failed(String),
+}
+
+/// What all tasks share.
+struct Shared {
+    home: Home,
+    owner: u32,
+    boot: Option<String>,
+    spawner: Spawner,
+    console: Console,
+    reaper: Arc<Reaper>,
+    ports: Arc<Ports>,
+    snapshots: Snapshots,
+    groups: Groups,
+    guardian: Guardian,
+    buffer: Buffer,
+    sockets: Option<PathBuf>,
+    rows: Rows,
+    modules: Mutex<BTreeMap<String, Arc<Module>>>,
+    closing: AtomicBool,
+    version: AtomicU64,
+}
+
+impl Shared {
+    fn modules(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Module>>> {
+        self.modules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the owner of this home may claim without a module's own marks.
+    fn claim(&self) -> Claim {
+        Claim {
+            owner: self.owner,
+            ..Claim::default()
+        }
+    }
+
+    /// The row of a process as the registry has it now.
+    fn row(&self, short: &str) -> Option<Row> {
+        let registry = self.rows.now(&self.home).ok()?;
+        registry.find(short).cloned()
+    }
+
+    fn changed(&self) {
+        self.version.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+}
+
+/// A handle to the running supervisor; cheap to clone.
+#[derive(Clone)]
+pub struct Supervisor(Arc<Shared>);
+
+impl Supervisor {
+    /// A supervisor without modules yet. Must be called on the runtime of the thread that lives as
+    /// long as the hub: modules die with the thread that spawned them. From now on this process
+    /// reaps all its children.
+    pub fn new(home: Home, options: Options) -> Result<Self> {
+        spawn::raise_file_limit();
+        become_subreaper();
+        let reaper = Reaper::begin().map_err(|error| {
+            let why = crate::error::reason(&error);
+            Error::new(Code::Io, format!("cannot wait for child processes: {why}"))
+        })?;
+        let groups = Groups::default();
+        let guardian = Guardian::keep(options.exe, reaper.clone(), groups.clone());
+        let text = |name: &str| options.env.get(&std::ffi::OsString::from(name)).cloned();
+        let own = format!("parachute-{}", std::process::id());
+        let sockets = notify::folder(
+            [
+                Some(home.at("hub/run/notify")),
+                text("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join(&own)),
+                Some(std::env::temp_dir().join(format!("{own}-{}", uuid::Uuid::new_v4().simple()))),
+            ]
+            .into_iter()
+            .flatten(),
+        );
+        let owner = identity::owner(home.root()).unwrap_or_else(|_| identity::euid());
+        Ok(Self(Arc::new(Shared {
+            owner,
+            boot: process::boot_id().ok(),
+            spawner: Spawner {
+                env: options.env,
+                user_dir: options.user_dir,
+                hub_port: Some(options.port),
+                notify_socket: None,
+            },
+            console: options.console,
+            ports: Ports::begin(),
+            snapshots: Snapshots::default(),
+            reaper,
+            groups,
+            guardian,
+            buffer: Buffer::default(),
+            sockets,
+            rows: Rows::default(),
+            modules: Mutex::default(),
+            closing: AtomicBool::new(false),
+            version: AtomicU64::new(0),
+            home,
+        })))
+    }
+
+    /// Starts every row that can be started, all at once; returns when the starts are under way. One
+    /// row that cannot be started never keeps another from it.
+    pub async fn boot(&self) {
+        self.reclaim().await;
+        let registry = match self.0.rows.load(&self.0.home) {
+            Ok(registry) => registry,
+            Err(error) => {
+                tracing::error!("no module is started: {error}");
+                return;
+            }
+        };
+        for warning in &registry.warnings {
+            tracing::warn!("{warning}");
+        }
+        for row in processes(&registry) {
+            self.begin(row);
+        }
+    }
+
+    /// Stops what a hub of this home has left behind, however it died.
+    async fn reclaim(&self) {
+        let now = self.0.snapshots.fresh().await;
+        let mut seen = Vec::new();
+        for process in &now.processes {
+            if process.terminal || seen.contains(&process.session) {
+                continue;
+            }
+            if let Some(group) = prepare::stray(&self.0, &self.0.claim(), process, &now) {
+                seen.push(process.session);
+                tracing::warn!(pid = process.pid, command = process::command_line(process.pid),
+                    "an earlier life of this hub has left it behind; it is stopped");
+                let shared = self.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = group::stop(group, GRACE).await {
+                        tracing::error!(%error, "cannot stop it");
+                    }
+                    drop(shared);
+                });
+            }
+        }
+    }
+
+    /// Starts a row at boot or at reload, without waiting.
+    fn begin(&self, row: &Row) {
+        if let Err(Error { code: Code::NoStartCommand, message, .. }) = self.command(row) {
+            tracing::warn!(module = row.short(), "not started: {message}");
+            return;
+        }
+        let module = self.module(row);
+        let (answer, _) = oneshot::channel();
+        let _ = module.mailbox.send(Message::Start(answer));
+    }
+
+    fn command(&self, row: &Row) -> Result<()> {
+        let inputs = launch::gather(&self.0.home, row, &self.0.spawner)?;
+        launch::command(row, inputs.manifest.as_ref()).map(|_| ())
+    }
+
+    /// The module of a row; from now on it is supervised.
+    fn module(&self, row: &Row) -> Arc<Module> {
+        let mut modules = self.0.modules();
+        if let Some(module) = modules.get(row.short()) {
+            return module.clone();
+        }
+        let (mailbox, messages) = mpsc::unbounded_channel();
+        let module = Arc::new(Module::new(row.short(), mailbox));
+        modules.insert(row.short().to_owned(), module.clone());
+        drop(modules);
+        Task::begin(self.0.clone(), module.clone(), messages, row.clone());
+        self.0.changed();
+        module
+    }
+
+    /// The supervised module that a name means: of a view, the one whose process it is.
+    fn supervised(&self, name: &str) -> Option<Arc<Module>> {
+        let short = match self.0.rows.now(&self.0.home) {
+            Ok(registry) => registry
+                .find(name)
+                .map(|row| registry.process_of(row).short().to_owned()),
+            Err(_) => None,
+        };
+        let modules = self.0.modules();
+        modules
+            .get(short.as_deref().unwrap_or(name))
+            .or_else(|| modules.get(name))
+            .cloned()
+    }
+
+    /// Starts a module, or finds it running; the state it has come to when it is ready, has failed, or
+    /// after the readiness window.
+    pub async fn start(&self, name: &str) -> Result<ModuleState, OpError> {
+        self.open()?;
+        let registry = self.0.rows.now(&self.0.home);
+        let row = match &registry {
+            Ok(registry) => registry.find(name).map(|row| registry.process_of(row)),
+            Err(_) => None,
+        };
+        let module = match (row, self.supervised(name), &registry) {
+            (_, Some(module), _) if matches!(module.phase(), Phase::Running { .. }) => {
+                return Ok(module.state());
+            }
+            (Some(row), _, _) => {
+                if let Err(Error { code: Code::NoStartCommand, message, .. }) = self.command(row) {
+                    return Err(OpError::NoStartCommand(message));
+                }
+                self.module(row)
+            }
+            (None, Some(module), _) => module,
+            (None, None, Err(error)) => return Err(OpError::Failed(error.to_string())),
+            (None, None, Ok(_)) => return Err(OpError::NotInstalled),
+        };
+        Ok(ask(&module, Message::Start, START_BOUND).await)
+    }
+
+    /// Stops a module; `None` when it is not supervised.
+    pub async fn stop(&self, name: &str) -> Result<Option<ModuleState>, OpError> {
+        match self.supervised(name) {
+            Some(module) => Ok(Some(ask(&module, Message::Stop, STOP_BOUND).await)),
+            None => Ok(None),
+        }
+    }
+
+    /// Stops a module and starts it anew.
+    pub async fn restart(&self, name: &str) -> Result<ModuleState, OpError> {
+        self.open()?;
+        if let Some(module) = self.supervised(name) {
+            return Ok(ask(&module, Message::Restart, RESTART_BOUND).await);
+        }
+        match self.0.rows.now(&self.0.home) {
+            Ok(registry) if registry.find(name).is_none() => Err(OpError::NotInstalled),
+            _ => Err(OpError::NotSupervised),
+        }
+    }
+
+    fn open(&self) -> Result<(), OpError> {
+        match self.0.is_closing() {
+            true => Err(OpError::Failed("the hub is stopping".into())),
+            false => Ok(()),
+        }
+    }
+
+    /// All states, by short name.
+    pub fn states(&self) -> Vec<ModuleState> {
+        self.0.modules().values().map(|m| m.state()).collect()
+    }
+
+    /// One module's state, when it is supervised.
+    pub fn state(&self, name: &str) -> Option<ModuleState> {
+        self.supervised(name).map(|module| module.state())
+    }
+
+    /// The lines that are kept of a module's output, raw and each with its newline.
+    pub fn logs(&self, name: &str) -> Option<Vec<u8>> {
+        self.supervised(name).map(|module| module.log.kept())
+    }
+
+    /// Those lines and all that follow, until the module ends for good.
+    pub fn follow(&self, name: &str) -> Option<Follow> {
+        self.supervised(name)
+            .map(|module| module.log.clone().follow())
+    }
+
+    /// Grows with every change of any state.
+    pub fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Relaxed)
+    }
+
+    /// The registry as it is now; the last one that could be read when it cannot be.
+    pub fn registry(&self) -> Arc<Registry> {
+        self.0.rows.latest(&self.0.home)
+    }
+
+    /// Which modules are live, on their way, or not coming by themselves.
+    pub fn ready(&self) -> Ready {
+        let mut ready = Ready::default();
+        for module in self.0.modules().values() {
+            let list = match module.phase() {
+                Phase::Running { unbound: false } => &mut ready.ready_modules,
+                Phase::Running { unbound: true } | Phase::Crashed => &mut ready.persistent_modules,
+                Phase::Stopped => continue,
+                Phase::Starting { .. } | Phase::Stopping { .. } | Phase::Waiting => {
+                    &mut ready.transient_modules
+                }
+            };
+            list.push(module.short.clone());
+        }
+        ready.ready = ready.transient_modules.is_empty();
+        ready
+    }
+
+    /// Reads the registry again: rows that are new start, rows that went stop, rows that read
+    /// differently are reported.
+    pub async fn reload(&self) -> Result<Reloaded> {
+        let (before, after) = self.0.rows.reload(&self.0.home)?;
+        let mut reloaded = Reloaded::default();
+        for row in &after.rows {
+            match before.find(row.short()) {
+                None => reloaded.added.push(row.short().to_owned()),
+                Some(old) if differ(old, row) => reloaded.changed.push(row.short().to_owned()),
+                Some(_) => {}
+            }
+        }
+        for row in &before.rows {
+            if after.find(row.short()).is_none() {
+                reloaded.removed.push(row.short().to_owned());
+            }
+        }
+        let gone: Vec<Arc<Module>> = {
+            let mut modules = self.0.modules();
+            let gone = |short: &&String| after.find(short).is_none();
+            let names: Vec<String> = modules.keys().filter(gone).cloned().collect();
+            names.iter().filter_map(|short| modules.remove(short)).collect()
+        };
+        self.0.changed();
+        all(gone, Message::Remove).await;
+        for row in processes(&after) {
+            if reloaded.added.iter().any(|short| short == row.short()) && !self.0.is_closing() {
+                self.begin(row);
+            }
+        }
+        tracing::info!(added = ?reloaded.added, removed = ?reloaded.removed,
+            changed = ?reloaded.changed, "the registry was read again");
+        Ok(reloaded)
+    }
+
+    /// Stops every module, all at once, within the longest bound and a second; nothing starts any
+    /// more.
+    pub async fn shutdown(&self) {
+        self.0.closing.store(true, Ordering::Relaxed);
+        let modules: Vec<Arc<Module>> = self.0.modules().values().cloned().collect();
+        if timeout(GRACE + Duration::from_millis(900), all(modules, Message::Stop))
+            .await
+            .is_err()
+        {
+            self.kill_all();
+        }
+        if let Some(folder) = &self.0.sockets {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+
+    /// Kills every group at once, without waiting.
+    pub fn kill_all(&self) {
+        self.0.closing.store(true, Ordering::Relaxed);
+        let Ok(now) = process::Snapshot::take() else {
+            return;
+        };
+        for record in self.0.groups.all() {
+            if let Proof::Alive(group) = group::prove(&record, &self.0.claim(), &now) {
+                for member in &group.members {
+                    let _ = process::signal(member, Signal::KILL);
+                }
+            }
+        }
+    }
+}
+
+/// Rows that are processes of their own.
+fn processes(registry: &Registry) -> impl Iterator<Item = &Row> {
+    registry
+        .rows
+        .iter()
+        .filter(|row| registry.process_of(row).name == row.name)
+}
+
+/// Do two readings of a row differ in what a person has written?
+fn differ(old: &Row, new: &Row) -> bool {
+    let mut old = old.clone();
+    old.last_start_error.clone_from(&new.last_start_error);
+    old != *new
+}
+
+/// Asks a module; its state at the bound when there is no answer by then.
+async fn ask(
+    module: &Module,
+    message: impl FnOnce(oneshot::Sender<ModuleState>) -> Message,
+    bound: Duration,
+) -> ModuleState {
+    let (answer, answered) = oneshot::channel();
+    let _ = module.mailbox.send(message(answer));
+    match timeout(bound, answered).await {
+        Ok(Ok(state)) => state,
+        _ => module.state(),
+    }
+}
+
+/// Asks all of them at once and waits for all.
+async fn all(
+    modules: Vec<Arc<Module>>,
+    message: impl Fn(oneshot::Sender<ModuleState>) -> Message,
+) {
+    let answers: Vec<_> = modules
+        .iter()
+        .map(|module| {
+            let (answer, answered) = oneshot::channel();
+            let _ = module.mailbox.send(message(answer));
+            answered
+        })
+        .collect();
+    for answer in answers {
+        let _ = timeout(STOP_BOUND, answer).await;
+    }
+}

@@ -292,7 +292,7 @@ async fn a_token_that_may_not_be_read_says_as_whom_to_run() {
     let home = home();
     let hub = Hub::start(Make::V0_7_15, home.path());
     let path = home.path().join("operator.token");
-    fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o0)).unwrap();
     let error = client(&home, hub.port()).modules().await.unwrap_err();
     assert_eq!(error.code, Code::NoPermission);
     assert!(error.hint.unwrap().contains("`sudo -u "));

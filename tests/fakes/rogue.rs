@@ -5,7 +5,7 @@ use super::wire::{Request, Server, answer};
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    sync::{Arc, Mutex},
+    sync::{Arc, Barrier, Mutex},
 };
 
 /// How it misbehaves.
@@ -29,6 +29,8 @@ pub(crate) enum Way {
     Says(&'static str, String, &'static str),
     /// No HTTP at all.
     Babbles,
+    /// 200, once so many requests are waiting for it at the same time.
+    Together(usize),
     /// A healthy `/health` of a hub with this nonce; 401 to the rest.
     Hub(&'static str),
 }
@@ -44,12 +46,15 @@ impl Rogue {
     pub(crate) fn start(way: Way) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&seen);
+        let count = if let Way::Together(n) = way { n } else { 1 };
+        let barrier = Barrier::new(count);
         let server = Server::start(move |mut stream| {
             let Some(request) = Request::read(&stream) else {
                 return;
             };
             let path = request.path.clone();
             kept.lock().unwrap().push(request);
+            barrier.wait();
             misbehave(&way, &path, &mut stream);
         });
         Self { server, seen }
@@ -98,7 +103,7 @@ fn misbehave(way: &Way, path: &str, stream: &mut TcpStream) {
             let pause = std::time::Duration::from_millis(5);
             stream.set_read_timeout(Some(pause)).unwrap();
             // The timeout of a read is the pause, and sees the client leave.
-            while !matches!(stream.read(&mut [0]), Ok(_)) && stream.write_all(b"a").is_ok() {}
+            while stream.read(&mut [0]).is_err() && stream.write_all(b"a").is_ok() {}
         }
         Way::EndlessBody => {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
@@ -109,6 +114,7 @@ fn misbehave(way: &Way, path: &str, stream: &mut TcpStream) {
         Way::Babbles => {
             let _ = stream.write_all(b"220 mail.example ESMTP ready\r\n");
         }
+        Way::Together(_) => answer(stream, "200 OK", "", ""),
         Way::Hub(nonce) if path == "/health" => {
             let body = format!(
                 r#"{{"status":"ok","service":"parachute-hub","version":"0.7.15","instance":"{nonce}"}}"#

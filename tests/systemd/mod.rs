@@ -10,7 +10,9 @@
 )]
 
 mod driver;
+mod init;
 mod manager;
+mod unit;
 
 use std::{
     ffi::OsStr,

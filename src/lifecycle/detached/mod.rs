@@ -7,11 +7,17 @@ mod record;
 mod start;
 mod stop;
 
-use super::{Change, Did, Targets, follow::Follow, resolve, status::BoxStatus};
+use super::{
+    Change, Did, Targets,
+    follow::{Files, Stream},
+    resolve,
+    status::BoxStatus,
+};
 use crate::{
     context::{Context, Teller},
     error::{Code, Error, Result},
     home::{Home, rel},
+    manager::pidfile::Pidfile,
     modules::{
         launch::{self, Spawner},
         logfile,
@@ -22,7 +28,7 @@ use crate::{
 use std::{collections::HashMap, fs::File, sync::Arc, time::Duration};
 
 /// Stop: SIGKILL this long after SIGTERM (contract, section 7).
-pub const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 /// How long one operation on a module waits for another one on it.
 const TURN: Duration = Duration::from_secs(30);
 
@@ -31,12 +37,13 @@ pub struct Detached {
     home: Home,
     owner: u32,
     spawner: Spawner,
+    hub: Pidfile,
     tell: Arc<dyn Teller>,
 }
 
 impl Detached {
     /// For this home, whose owner has that uid.
-    pub fn new(cx: &Context, home: Home, owner: u32) -> Self {
+    pub fn new(cx: &Context, home: Home, owner: u32, hub: Pidfile) -> Self {
         let spawner = Spawner {
             env: cx.env.clone(),
             user_dir: cx.user_dir.clone(),
@@ -46,6 +53,7 @@ impl Detached {
             home,
             owner,
             spawner,
+            hub,
             tell: cx.tell.clone(),
         }
     }
@@ -181,12 +189,31 @@ impl Detached {
     }
 
     /// Follows the logs of these short names.
-    pub fn follow(&self, names: &[String], back: usize) -> Result<Follow> {
+    pub fn follow(&self, names: &[String], back: usize) -> Result<Stream> {
         let logs: Vec<_> = names
             .iter()
             .map(|short| (short.clone(), rel::log(short)))
             .collect();
-        Follow::new(&self.home, &logs, back)
+        let mut stream = Stream::new();
+        stream.files(Files::new(&self.home, &logs, back)?);
+        Ok(stream)
+    }
+
+    /// Modules of this box that run without a hub.
+    pub fn running(&self) -> Result<Vec<String>> {
+        let now = start::snapshot()?;
+        let mut running = Vec::new();
+        for row in &self.registry()?.rows {
+            if let record::Standing::Alive(_) = record::standing(self, row, &now)? {
+                running.push(row.short().to_owned());
+            }
+        }
+        Ok(running)
+    }
+
+    /// What would keep a hub of this home.
+    pub fn hub(&self) -> &Pidfile {
+        &self.hub
     }
 
     /// The short names that names mean; the hub has a log even where none runs.
@@ -236,16 +263,7 @@ impl Detached {
                 .iter()
                 .map(|row| (row.short().to_owned(), Ok(row.clone())))
                 .collect(),
-            Targets::Named(names) => resolve(registry, names)
-                .into_iter()
-                .map(|(name, row)| {
-                    if name == "hub" {
-                        (name, Err(no_hub()))
-                    } else {
-                        (name, row)
-                    }
-                })
-                .collect(),
+            Targets::Named(names) => resolve(registry, names),
         }
     }
 
@@ -325,16 +343,8 @@ fn not_planned(failed: Vec<Change>) -> Vec<(String, Result<String>)> {
 }
 
 /// `start` on a box with nothing on it.
-pub fn nothing_installed() -> Error {
+pub(super) fn nothing_installed() -> Error {
     Error::new(Code::NotInstalled, "nothing is installed on this box yet").hint(
         "put a module on it with `parachute add NAME --port N -- COMMAND…`, or see it all at work with `parachute demo`",
     )
-}
-
-fn no_hub() -> Error {
-    Error::new(
-        Code::NotImplemented,
-        "this version cannot keep a detached hub yet",
-    )
-    .hint("run one in this terminal with `parachute serve`")
 }

@@ -90,6 +90,7 @@ pub(super) async fn observe(detached: &Detached) -> BoxStatus {
         hub: None,
         modules,
         notes,
+        unreachable: false,
     }
 }
 
@@ -159,7 +160,7 @@ fn tell(
 ) -> RowStatus {
     let row = seen.row;
     let process = seen.view_of.unwrap_or(row);
-    let mut out = blank(row);
+    let mut out = RowStatus::of(row);
     if let Some(other) = seen.view_of {
         out.source = Some(format!("a view of {}", other.short()));
     }
@@ -179,29 +180,6 @@ fn tell(
             logfile::tail(&detached.home, &rel::log(process.short()), EXCERPT).unwrap_or_default();
     }
     out
-}
-
-fn blank(row: &Row) -> RowStatus {
-    RowStatus {
-        name: row.short().to_owned(),
-        service: row.name.clone(),
-        state: State::Inactive,
-        port: Some(row.port),
-        version: Some(row.version.clone()),
-        pid: None,
-        uptime_seconds: None,
-        latency_ms: None,
-        url: Some(row.url()),
-        source: row
-            .install_dir
-            .as_ref()
-            .map(|dir| dir.to_string_lossy().into_owned()),
-        start_error: row.last_start_error.clone(),
-        notes: Vec::new(),
-        cpu_percent: None,
-        memory_bytes: None,
-        log: Vec::new(),
-    }
 }
 
 /// Proven members live.
@@ -245,7 +223,7 @@ fn alive(
         }
         (_, Some(other)) => {
             out.state = State::Failing;
-            out.notes.push(unhealthy(&row.health, &other));
+            out.notes.push(other.unhealthy(&row.health));
         }
     }
 }
@@ -338,16 +316,5 @@ fn holder(port: u16, listeners: &Listeners) -> String {
         Holder::Process { pid } => format!("process {pid} ({})", process::command_line(pid)),
         Holder::Hidden { uid } => format!("a process of uid {uid}"),
         Holder::Nobody => "somebody who has just left".to_owned(),
-    }
-}
-
-/// A probe that is not live, for people.
-fn unhealthy(path: &str, probe: &Probe) -> String {
-    match probe {
-        Probe::NotLive { status } => format!("its health path {path} answers {status}"),
-        Probe::Silent => format!("its health path {path} did not answer within 1.5 s"),
-        Probe::Refused => "its port refuses connections".to_owned(),
-        Probe::Odd(said) => format!("its health path {path} makes no sense: {said}"),
-        Probe::Live { .. } => "live".to_owned(),
     }
 }

@@ -62,6 +62,38 @@ impl Fault {
     }
 }
 
+/// How a call is made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How {
+    /// polkit may ask a person for a password.
+    interactive: bool,
+    bound: Duration,
+}
+
+impl How {
+    /// As everything that only looks.
+    pub(super) const QUICK: Self = Self {
+        interactive: false,
+        bound: CALL,
+    };
+
+    /// Something that takes systemd longer.
+    pub(super) fn within(bound: Duration) -> Self {
+        Self {
+            interactive: false,
+            bound,
+        }
+    }
+
+    /// Something that needs rights, with a person there to ask or not.
+    pub(super) fn asking(interactive: bool) -> Self {
+        Self {
+            interactive,
+            bound: if interactive { ASKED } else { CALL },
+        }
+    }
+}
+
 /// A connection to one manager.
 #[derive(Debug)]
 pub(super) struct Bus {
@@ -104,22 +136,17 @@ impl Bus {
     where
         B: Serialize + DynamicType,
     {
-        self.ask(SYSTEMD, path, interface, member, body, false)
+        self.ask(SYSTEMD, path, interface, member, body, How::QUICK)
             .await
     }
 
-    /// Calls a method of systemd's manager object; `interactive` lets polkit ask for a password.
-    pub(super) async fn manage<B>(
-        &self,
-        member: &str,
-        body: &B,
-        interactive: bool,
-    ) -> Result<Message, Fault>
+    /// Calls a method of systemd's manager object.
+    pub(super) async fn manage<B>(&self, member: &str, body: &B, how: How) -> Result<Message, Fault>
     where
         B: Serialize + DynamicType,
     {
         let interface = "org.freedesktop.systemd1.Manager";
-        self.ask(SYSTEMD, MANAGER, interface, member, body, interactive)
+        self.ask(SYSTEMD, MANAGER, interface, member, body, how)
             .await
     }
 
@@ -131,13 +158,13 @@ impl Bus {
         interface: &str,
         member: &str,
         body: &B,
-        interactive: bool,
+        how: How,
     ) -> Result<Message, Fault>
     where
         B: Serialize + DynamicType,
     {
         let calling = async {
-            if !interactive {
+            if !how.interactive {
                 return (self.conn)
                     .call_method(Some(who), path, Some(interface), member, body)
                     .await;
@@ -164,7 +191,7 @@ impl Bus {
                 }
             }
         };
-        let bound = if interactive { ASKED } else { CALL };
+        let bound = how.bound;
         match tokio::time::timeout(bound, calling).await {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(error)) => Err(self.fault(error)),

@@ -78,7 +78,7 @@ pub(super) fn read(facts: &Facts, scope: Scope, caller: &Caller) -> Installed {
 
 /// Is it this program: `parachute … serve`, and a program, not a script of that name, as the hub
 /// of another make is.
-fn is_ours(exec: &[String]) -> bool {
+pub(super) fn is_ours(exec: &[String]) -> bool {
     let [program, args @ ..] = exec else {
         return false;
     };

@@ -1,7 +1,12 @@
 //! Starting, stopping and restarting by systemd's jobs: the signal is listened for before the job
 //! is made, and when it does not come the job itself is looked at.
 
-use super::{Systemd, UNIT, agent::Agent, bus, bus::Fault};
+use super::{
+    Systemd, UNIT,
+    agent::Agent,
+    bus,
+    bus::{Fault, How},
+};
 use crate::{
     error::{Code, Error, Result},
     manager::{Cause, Scope, Tail, UnitState},
@@ -52,6 +57,7 @@ impl Systemd {
         // Polkit has a say only about the machine's units, and root is not asked.
         let interactive =
             self.caller.terminal && self.scope == Scope::System && self.caller.uid != 0;
+        let how = How::asking(interactive);
         let _agent = match interactive {
             true => Agent::open().await,
             false => None,
@@ -66,16 +72,14 @@ impl Systemd {
         }
         // Without it, a unit at its start limit refuses to start.
         if verb != Verb::Stop && before.active == "failed" {
-            (bus.manage("ResetFailedUnit", &(UNIT,), interactive).await)
+            (bus.manage("ResetFailedUnit", &(UNIT,), how).await)
                 .map(drop)
                 .or_else(|fault| match fault.is("NoSuchUnit") {
                     true => Ok(()),
                     false => Err(explain(fault)),
                 })?;
         }
-        let reply = bus
-            .manage(verb.method(), &(UNIT, "replace"), interactive)
-            .await;
+        let reply = bus.manage(verb.method(), &(UNIT, "replace"), how).await;
         let reply = match reply {
             Ok(reply) => reply,
             Err(fault) => return self.refused(fault, verb).await,
@@ -109,7 +113,7 @@ impl Systemd {
                 said: error.to_string(),
             })?;
         let stream = bus.listen(rule).await?;
-        bus.manage("Subscribe", &(), false).await?;
+        bus.manage("Subscribe", &(), How::QUICK).await?;
         Ok(stream)
     }
 
@@ -234,7 +238,7 @@ impl Systemd {
     }
 
     /// The unit's last lines, as they go with an error; none when they cannot be had.
-    pub(super) async fn excerpt(&self) -> Vec<String> {
+    pub async fn excerpt(&self) -> Vec<String> {
         let tail = Tail {
             lines: LINES,
             since: None,

@@ -6,15 +6,21 @@ mod bus;
 mod disk;
 mod environment;
 mod facts;
+mod install;
 mod installed;
 mod job;
 mod journal;
+mod linger;
 mod remote;
 mod stale;
+mod unit;
 
 pub use disk::on_disk;
+pub use install::{Plan, Step};
+pub use linger::lingers;
 pub use remote::{look_as_json, look_for_user};
 pub use stale::{StaleUnit, stale_units};
+pub use unit::render;
 
 use super::{Follow, Installed, Scope, ServiceManager, Tail, UnitState};
 use crate::error::{Code, Error, Result};

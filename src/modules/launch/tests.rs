@@ -105,6 +105,22 @@ fn what_is_the_spawners_own_is_not_handed_on() {
 }
 
 #[test]
+fn a_restart_reads_the_files_anew() {
+    let it = Box_::new();
+    let (row, spawner) = (row("parachute-vault", None), spawner(&[]));
+    it.write("vault/.env", "A=1\n");
+    it.write("hub/origin", "https://old");
+    assert_eq!(var(&launch(&it, &row, &spawner), "A"), Some("1"));
+    it.write("vault/.env", "A=2\n");
+    it.write("hub/origin", "https://new");
+    it.write("vault/.parachute/module.json", r#"{"startCmd": ["new"]}"#);
+    let again = launch(&it, &row, &spawner);
+    assert_eq!(var(&again, "A"), Some("2"));
+    assert_eq!(var(&again, "PARACHUTE_HUB_ORIGIN"), Some("https://new"));
+    assert_eq!(again.argv, ["new"]);
+}
+
+#[test]
 fn later_layers_win() {
     let it = Box_::new();
     it.write(

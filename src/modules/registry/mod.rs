@@ -4,6 +4,7 @@
 mod document;
 mod file;
 mod name;
+mod replace;
 mod row;
 mod store;
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! looked at again right before the rename. A file that cannot be read is never written over.
 
 use super::{
-    Document,
-    file::{self, Replaced},
+    Document, file,
+    replace::{Replaced, replace},
 };
 use crate::{
     api::StartError,
@@ -38,7 +38,7 @@ pub fn edit(home: &Home, mut change: impl FnMut(&mut Document) -> Result<bool>) 
         let Some((before, document)) = attempt()? else {
             return Ok(false);
         };
-        match file::replace(home, before.as_deref(), &document.render()?)? {
+        match replace(home, before.as_deref(), &document.render()?)? {
             Replaced::Yes => return Ok(true),
             Replaced::Overtaken => {}
         }

@@ -635,3 +635,38 @@ proptest! {
         }
     }
 }
+
+/// Another program rewrites the file as fast as it can, by rename and without a lock.
+#[test]
+fn a_racing_writer_without_a_lock_keeps_its_last_word() {
+    const LAST: u64 = 300;
+    let it = home_with(registry(&[row("a", 3000)]));
+    let set = |n: u64| {
+        edit(&it.home, |doc| {
+            doc.row_mut("a").unwrap().insert("ours".into(), json!(n));
+            Ok(true)
+        })
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            for n in 1..=LAST {
+                let mut value: Value = serde_json::from_str(&text(&it.home)).unwrap();
+                value["theirs"] = json!(n);
+                fs::write(it.home.at("new"), value.to_string()).unwrap();
+                fs::rename(it.home.at("new"), it.home.registry()).unwrap();
+            }
+        });
+        let mut n = 0;
+        while !other.is_finished() {
+            n += 1;
+            if let Err(error) = set(n) {
+                assert_eq!(error.code, Code::TimedOut, "{error}");
+            }
+            Registry::read_strict(&it.home).unwrap();
+        }
+    });
+    set(7).unwrap();
+    let value: Value = serde_json::from_str(&text(&it.home)).unwrap();
+    assert_eq!(value["theirs"], json!(LAST));
+    assert_eq!(value["services"][0]["ours"], json!(7));
+}

@@ -96,10 +96,11 @@ fn neither_init_nor_ourselves_are_ever_signalled() {
 
 #[test]
 fn the_end_of_a_process_is_an_event() {
-    let kid = Kid::new("sleep 0.2");
+    let kid = Kid::new("while :; do sleep 1000; done");
     runtime().block_on(async {
         let watch = Watch::new(&kid.process());
         assert!(watch.works());
+        signal(&kid.process(), Signal::KILL).unwrap();
         tokio::time::timeout(Duration::from_secs(30), watch.ended())
             .await
             .unwrap();

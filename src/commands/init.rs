@@ -1,0 +1,313 @@
+//! `parachute init`: the hub as a unit of this machine or this user. Decides what the unit is to
+//! say; the manager's room knows how it gets there.
+
+use super::keeping::{self, Told};
+use crate::{
+    api::HUB_PORT,
+    client::Client,
+    context::{Context, ManagerChoice},
+    error::{Code, Error, Exit, Result},
+    home::Home,
+    manager::{
+        Installed, Scope, ServiceManager, Unit, UnitState,
+        systemd::{self, Caller, Plan, Systemd},
+    },
+    os::{
+        identity::{self, User},
+        port::{Holder, Listeners, holder},
+    },
+    output::Output,
+};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// How long a hub may take to answer its own health.
+const HEALTH: Duration = Duration::from_secs(15);
+/// Where programs are on every machine, for modules; what people have beyond that follows.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Make the hub a service that starts at boot
+///
+/// As root: a unit of the machine, run as the user who called sudo or as `--run-as` says. Else: a
+/// unit of yours, kept running without a session. What is there already and right stays untouched.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The user whose box it is, for a unit of the machine
+    #[arg(long, value_name = "USER")]
+    pub run_as: Option<String>,
+    /// The hub's port [default: the unit's, else 1939]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// Install it, and leave the hub as it is
+    #[arg(long)]
+    pub no_start: bool,
+    /// Print the unit and do nothing
+    #[arg(long)]
+    pub print: bool,
+    /// Say what would be done, in order, and do none of it
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Replace a unit that runs a hub of other make
+    #[arg(long)]
+    pub replace: bool,
+    /// Use a program in a build or temporary folder
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Carries it out.
+pub async fn run(args: &Args, cx: &Context, out: &Output) -> Result<Exit> {
+    let scope = keeping::scope(cx);
+    let caller = Caller::of(cx);
+    if args.print {
+        let unit = wanted(args, cx, scope, None)?;
+        let text = systemd::render(&unit)?;
+        out.human(|to| to.write_all(text.as_bytes()))
+            .map_err(|e| Error::new(Code::Io, format!("cannot write to stdout: {e}")))?;
+        return Ok(Exit::Success);
+    }
+    manager_there(cx)?;
+    let there = match Systemd::find(scope, &caller).await {
+        Ok(found) => found.map(|(_, unit)| unit),
+        // A user without a session has no manager yet; lingering brings it.
+        Err(e) if e.code == Code::ManagerUnreachable && scope == Scope::User => None,
+        Err(e) => return Err(e),
+    };
+    let unit = wanted(args, cx, scope, there.as_ref())?;
+    let manager = Systemd::new(scope, &caller);
+    let plan = manager.plan_install(&unit).await?;
+    if plan.replaces_other && !args.replace {
+        return Err(Error::new(
+            Code::Refused,
+            format!("{} runs a hub of other make", systemd::UNIT),
+        )
+        .hint(
+            "`--replace` puts this one in its place; with the other go the box's sign-in, its web \
+             interface and its proxy",
+        ));
+    }
+    let up = there.as_ref().is_some_and(|unit| matches!(unit.state, UnitState::Running { .. }));
+    let same_port = there.as_ref().is_some_and(|there| there.port == unit.port);
+    let stays = args.no_start || (up && same_port);
+    if !stays {
+        port_free(unit.port)?;
+    }
+    let told = Told::of("init", &plan, &unit, scope, manager.place()?);
+    if args.dry_run {
+        return Ok(out.report(&told.would(!args.no_start && (!up || plan.restart))));
+    }
+    for note in &plan.notes {
+        cx.tell.say(note);
+    }
+    make_home(&unit)?;
+    manager.apply(&plan).await?;
+    let began = match args.no_start {
+        true => Ok(None),
+        false => begin(cx, &manager, &unit, &plan).await,
+    };
+    match began {
+        Ok(began) => Ok(out.report(&told.did(began))),
+        Err(error) => {
+            manager.take_back(&plan).await;
+            Err(error)
+        }
+    }
+}
+
+/// Starts the hub, or restarts it where it runs as it should no longer; waits for its health.
+async fn begin(
+    cx: &Context,
+    manager: &Systemd,
+    unit: &Unit,
+    plan: &Plan,
+) -> Result<Option<&'static str>> {
+    let state = manager.look().await?.state;
+    let up = matches!(state, UnitState::Running { .. });
+    cx.tell.waiting(Some("the hub"));
+    let did = match (up, plan.restart) {
+        (false, _) => manager.start().await.map(|()| Some("started")),
+        (true, true) => manager.restart().await.map(|()| Some("restarted")),
+        (true, false) => Ok(None),
+    };
+    let uid = uid_of(unit);
+    let client = Client::new(unit.home.clone(), unit.port, vec![uid]);
+    let well = match &did {
+        Ok(_) => client.wait_healthy(HEALTH, None).await.map(drop),
+        Err(_) => Ok(()),
+    };
+    cx.tell.waiting(None);
+    let did = did?;
+    match well {
+        Ok(()) => Ok(did),
+        Err(error) => {
+            let lines = manager.excerpt().await;
+            Err(error.log(lines))
+        }
+    }
+}
+
+/// What the unit is to say: the command line first, then the unit that is there, if it is one of
+/// this program's, then what is usual.
+fn wanted(args: &Args, cx: &Context, scope: Scope, there: Option<&Installed>) -> Result<Unit> {
+    let there = there.filter(|unit| unit.ours);
+    let user = match (scope, &args.run_as) {
+        (Scope::User, None) => None,
+        (Scope::User, Some(name)) => {
+            return Err(Error::new(Code::Usage, "only root can install a unit that runs as another user")
+                .hint(format!("`sudo {} init --run-as {name}`", cx.exe.display())));
+        }
+        (Scope::System, Some(name)) => Some(named(name)?),
+        (Scope::System, None) => Some(usual_user(cx, there)?),
+    };
+    let dir = match &user {
+        Some(user) => Some(user.dir.clone()),
+        None => cx.user_dir.clone(),
+    };
+    let home = (cx.explicit.clone())
+        .or_else(|| there.and_then(|unit| unit.home.clone()))
+        .or_else(|| dir.as_ref().map(|dir| Home::new(dir.join(".parachute"))))
+        .ok_or_else(|| Error::new(Code::HomeUnusable, "this user has no home directory").hint("name a box with `--home DIR`"))?;
+    if home.root().exists() && !home.root().is_dir() {
+        return Err(Error::new(Code::HomeUnusable, format!("{} is no folder", home.root().display())));
+    }
+    let binary = binary(&cx.exe, args.force)?;
+    Ok(Unit {
+        binary,
+        home,
+        port: args.port.or(there.map(|unit| unit.port)).unwrap_or(HUB_PORT),
+        bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        path: search_path(dir.as_deref()),
+        user: user.map(|user| user.name),
+    })
+}
+
+fn named(name: &str) -> Result<User> {
+    identity::user_named(name)
+        .or_else(|| identity::user(name.parse().ok()?))
+        .ok_or_else(|| Error::new(Code::Usage, format!("there is no user `{name}`")))
+}
+
+/// Never root unless told so.
+fn usual_user(cx: &Context, there: Option<&Installed>) -> Result<User> {
+    let uid = there.and_then(|unit| unit.uid).or(cx.invoker.as_ref().map(|invoker| invoker.uid));
+    uid.and_then(identity::user).ok_or_else(|| {
+        Error::new(Code::Usage, "as which user is the hub to run?")
+            .hint("`parachute init --run-as USER`; modules can do whatever that user can")
+    })
+}
+
+/// The program, where it will still be tomorrow.
+fn binary(exe: &Path, force: bool) -> Result<PathBuf> {
+    if !exe.is_absolute() || !exe.exists() {
+        return Err(Error::new(Code::Io, format!("{} is not there any more", exe.display()))
+            .hint("run `init` from where `parachute` is installed"));
+    }
+    match build_folder(exe) {
+        Some(folder) if !force => Err(Error::new(
+            Code::Refused,
+            format!("{} lies in {folder}, which does not last", exe.display()),
+        )
+        .hint("install it first, in /usr/local/bin for example, or say `--force`")),
+        _ => Ok(exe.to_owned()),
+    }
+}
+
+/// Which passing folder a program lies in, if any.
+fn build_folder(exe: &Path) -> Option<&'static str> {
+    let temporary = ["/tmp", "/var/tmp", "/dev/shm", "/run", "/private/tmp", "/private/var/folders"];
+    if temporary.iter().any(|dir| exe.starts_with(dir)) {
+        return Some("a temporary folder");
+    }
+    let names: Vec<_> = exe.parent()?.components().map(|part| part.as_os_str()).collect();
+    let built = |name: &std::ffi::OsStr| name == "debug" || name == "release";
+    let target = names.iter().rposition(|name| *name == "target")?;
+    names[target..].iter().any(|name| built(name)).then_some("a build folder")
+}
+
+/// PATH for modules: the machine's, then the user's own (the hub adds those that come later).
+fn search_path(dir: Option<&Path>) -> String {
+    let own = dir.iter().flat_map(|dir| [dir.join(".local/bin"), dir.join(".bun/bin")]);
+    let mut path = PATH.to_owned();
+    for dir in own.filter_map(|dir| dir.to_str().map(str::to_owned)) {
+        if !dir.contains(':') {
+            path.push(':');
+            path.push_str(&dir);
+        }
+    }
+    path
+}
+
+fn uid_of(unit: &Unit) -> u32 {
+    let user = unit.user.as_deref().and_then(identity::user_named);
+    user.map_or_else(identity::euid, |user| user.uid)
+}
+
+/// A machine's unit may have a home where its user can make none.
+fn make_home(unit: &Unit) -> Result<()> {
+    let root = unit.home.root();
+    let Some(user) = unit.user.as_deref().and_then(identity::user_named) else {
+        return Ok(());
+    };
+    if root.exists() || root.starts_with(&user.dir) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(root).map_err(|e| Error::io("make", root, &e))?;
+    std::os::unix::fs::lchown(root, Some(user.uid), Some(user.gid))
+        .map_err(|e| Error::io("give away", root, &e))
+}
+
+/// Nobody listens yet where the hub is to listen.
+fn port_free(port: u16) -> Result<()> {
+    let Ok(listeners) = Listeners::read() else {
+        return Ok(());
+    };
+    let who = match holder(port, &listeners) {
+        Holder::Nobody => return Ok(()),
+        Holder::Process { pid } => format!("process {pid}"),
+        Holder::Hidden { uid } => format!("a process of uid {uid}"),
+    };
+    Err(Error::new(Code::PortTaken, format!("port {port} is taken: {who} listens on it"))
+        .hint("a hub of before is ended with `parachute stop hub`; else choose another port with `--port N`"))
+}
+
+/// Without a manager there is nothing to install into.
+fn manager_there(cx: &Context) -> Result<()> {
+    let wanted = matches!(cx.manager, ManagerChoice::Auto | ManagerChoice::Systemd);
+    match wanted && systemd::booted() {
+        true => Ok(()),
+        false => Err(Error::new(
+            Code::ManagerUnreachable,
+            "there is no service manager on this machine that a unit could be given to",
+        )
+        .hint("`parachute start hub` runs the hub until the next boot; a container or another manager runs `parachute serve`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_will_not_last_is_known_by_its_folder() {
+        for (exe, passing) in [
+            ("/usr/local/bin/parachute", false),
+            ("/home/a/src/parachute/target/debug/parachute", true),
+            ("/home/a/p/target/x86_64-unknown-linux-musl/release/parachute", true),
+            ("/home/a/target/parachute", false),
+            ("/home/a/release/parachute", false),
+            ("/tmp/x/parachute", true),
+            ("/opt/tmp/parachute", false),
+        ] {
+            assert_eq!(build_folder(Path::new(exe)).is_some(), passing, "{exe}");
+        }
+    }
+
+    #[test]
+    fn a_folder_with_a_colon_stays_out_of_the_path() {
+        assert!(search_path(Some(Path::new("/home/a"))).ends_with("/bin:/home/a/.local/bin:/home/a/.bun/bin"));
+        assert_eq!(search_path(Some(Path::new("/home/a:b"))), PATH);
+    }
+}

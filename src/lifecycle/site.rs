@@ -1,0 +1,263 @@
+//! The box that a verb acts on, and who carries verbs out there. The one place that knows that
+//! there are two ways.
+
+use super::{
+    Change, Did, Targets,
+    detached::{Detached, nothing_installed},
+    follow::Stream,
+    managed::Managed,
+    status::BoxStatus,
+};
+use crate::{
+    client::Client,
+    context::{Context, Teller},
+    error::{Code, Error, Result},
+    home::{Home, rel},
+    manager::{Scope, ServiceManager, Tail},
+    modules::registry::Registry,
+    os::files,
+};
+use std::{sync::Arc, time::Duration};
+
+/// The box that a verb acts on.
+pub struct Site {
+    /// Its home.
+    pub home: Home,
+    /// The uid that owns the home.
+    pub owner: u32,
+    /// Who carries verbs out.
+    pub way: Lifecycle,
+    /// What a person should know about the choice.
+    pub notes: Vec<String>,
+    /// The scope of the hub's unit, where it has one.
+    pub unit: Option<Scope>,
+    pub(super) cx: Context,
+    pub(super) tell: Arc<dyn Teller>,
+}
+
+/// Who carries verbs out.
+pub enum Lifecycle {
+    /// A hub, and what keeps it.
+    Managed(Box<Managed>),
+    /// Nobody but us: detached processes and pidfiles.
+    Detached(Box<Detached>),
+}
+
+/// How a start is meant.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Start {
+    /// Detached modules that run are restarted under the hub that is started.
+    pub adopt: bool,
+    /// How long the hub may take to answer; the contract's bound when none.
+    pub bound: Option<Duration>,
+}
+
+impl Site {
+    /// Starts; one change each.
+    pub async fn start(&mut self, targets: &Targets, how: Start) -> Result<Vec<Change>> {
+        match &mut self.way {
+            Lifecycle::Managed(way) => {
+                if let Some(bound) = how.bound {
+                    way.bound(bound);
+                }
+                way.start(targets).await
+            }
+            Lifecycle::Detached(way) => match targets {
+                Targets::Named(_) if targets.hub() => self.start_hub(targets, how).await,
+                _ => way.start(targets).await,
+            },
+        }
+    }
+
+    /// A detached hub: from then on the box is managed by its pidfile. Modules that run without it
+    /// are never driven beside it.
+    async fn start_hub(&mut self, targets: &Targets, how: Start) -> Result<Vec<Change>> {
+        let Lifecycle::Detached(way) = &self.way else {
+            return Ok(Vec::new());
+        };
+        let running = way.running()?;
+        if !running.is_empty() {
+            if !how.adopt {
+                return Err(Error::new(
+                    Code::Refused,
+                    format!("modules run here without a hub: {}", running.join(", ")),
+                )
+                .hint("`parachute start hub --adopt` restarts them under it; `parachute stop` ends them"));
+            }
+            self.tell.say(&format!(
+                "stopping {}, to start again under the hub",
+                running.join(", ")
+            ));
+            let stopped = way.stop(&Targets::Named(running)).await?;
+            if stopped.iter().any(|change| change.what.is_err()) {
+                return Ok(stopped);
+            }
+        }
+        let hub = way.hub().clone();
+        let port = hub.port;
+        let mut managed = Managed::new(&self.cx, &self.home, self.owner, Box::new(hub), port);
+        if let Some(bound) = how.bound {
+            managed.bound(bound);
+        }
+        let changes = managed.start(targets).await;
+        self.way = Lifecycle::Managed(Box::new(managed));
+        changes
+    }
+
+    /// Stops; one change each.
+    pub async fn stop(&self, targets: &Targets) -> Result<Vec<Change>> {
+        match &self.way {
+            Lifecycle::Managed(way) => way.stop(targets).await,
+            Lifecycle::Detached(way) if matches!(targets, Targets::Named(_)) && targets.hub() => {
+                // No hub of this home runs; its record, if a dead one is left, goes.
+                way.hub().stop().await?;
+                let mut changes = vec![Change::did("hub", Did::AlreadyStopped)];
+                if let Some(rest) = targets.without_hub() {
+                    changes.extend(way.stop(&rest).await?);
+                }
+                Ok(changes)
+            }
+            Lifecycle::Detached(way) => way.stop(targets).await,
+        }
+    }
+
+    /// Restarts; one change each.
+    pub async fn restart(&mut self, targets: &Targets, how: Start) -> Result<Vec<Change>> {
+        match &mut self.way {
+            Lifecycle::Managed(way) => {
+                if let Some(bound) = how.bound {
+                    way.bound(bound);
+                }
+                way.restart(targets).await
+            }
+            Lifecycle::Detached(way) => match targets {
+                Targets::Named(_) if targets.hub() => self.start_hub(targets, how).await,
+                _ => way.restart(targets).await,
+            },
+        }
+    }
+
+    /// How everything stands; never fails for what it finds.
+    pub async fn observe(&self) -> BoxStatus {
+        match &self.way {
+            Lifecycle::Managed(way) => way.observe().await,
+            Lifecycle::Detached(way) => way.observe().await,
+        }
+    }
+
+    /// The registry has changed: a hub that runs is told.
+    pub async fn reload(&self) -> Result<()> {
+        match &self.way {
+            Lifecycle::Managed(way) => way.reload().await,
+            Lifecycle::Detached(_) => Ok(()),
+        }
+    }
+
+    /// The running hub, for verbs that only a hub has.
+    pub fn client(&self) -> Result<&Client> {
+        match &self.way {
+            Lifecycle::Managed(way) => Ok(way.client()),
+            Lifecycle::Detached(_) => Err(Error::new(
+                Code::HubUnreachable,
+                "no hub runs on this box",
+            )
+            .hint("`parachute init` installs one, `parachute start hub` runs one without a unit")),
+        }
+    }
+
+    /// The last lines of each target's log.
+    pub async fn logs(&self, targets: &Targets, tail: &Tail) -> Result<Vec<(String, Vec<String>)>> {
+        match &self.way {
+            Lifecycle::Managed(way) => way.logs(targets, tail).await,
+            Lifecycle::Detached(way) => way.logs(targets, tail.lines),
+        }
+    }
+
+    /// Follows the logs of these names (as [`Site::logs`] gave them), the last lines first.
+    pub async fn follow(&self, names: &[String], tail: &Tail) -> Result<Stream> {
+        match &self.way {
+            Lifecycle::Managed(way) => way.follow(names, tail).await,
+            Lifecycle::Detached(way) => way.follow(names, tail.lines),
+        }
+    }
+
+    /// What `start` would do, in order.
+    pub async fn plan_start(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
+        match &self.way {
+            Lifecycle::Managed(way) => way.plan_start(targets).await,
+            Lifecycle::Detached(way) => {
+                let mut plan = Vec::new();
+                if matches!(targets, Targets::Named(_)) && targets.hub() {
+                    plan.push(("hub".to_owned(), Ok("start a detached hub".to_owned())));
+                }
+                if let Some(rest) = targets.without_hub() {
+                    plan.extend(way.plan_start(&rest)?);
+                }
+                if plan.is_empty() {
+                    Err(nothing_installed())
+                } else {
+                    Ok(plan)
+                }
+            }
+        }
+    }
+
+    /// What `stop` would do, in order.
+    pub async fn plan_stop(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
+        match &self.way {
+            Lifecycle::Managed(way) => way.plan_stop(targets).await,
+            Lifecycle::Detached(way) => match targets.without_hub() {
+                Some(rest) => way.plan_stop(&rest),
+                None => Ok(Vec::new()),
+            },
+        }
+    }
+
+    /// What `restart` would do, in order.
+    pub async fn plan_restart(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
+        match &self.way {
+            Lifecycle::Detached(way) if !(matches!(targets, Targets::Named(_)) && targets.hub()) => {
+                way.plan_restart(targets)
+            }
+            _ => {
+                let mut plan = self.plan_stop(targets).await?;
+                plan.extend(self.plan_start(targets).await?);
+                Ok(plan)
+            }
+        }
+    }
+
+    /// Stops a module that is about to lose its row; nothing to do where its hub is down.
+    pub async fn release(&self, name: &str) -> Result<Vec<Change>> {
+        let known = Registry::read(&self.home)?;
+        let view = known
+            .find(name)
+            .is_some_and(|row| known.process_of(row).name != row.name);
+        if view {
+            Ok(Vec::new())
+        } else {
+            self.stop(&Targets::Named(vec![name.to_owned()])).await
+        }
+    }
+
+    /// Keeps the origin of `--hub-origin` in `hub/origin`; an empty one is forgotten.
+    pub fn keep_origin(&self, origin: &str) -> Result<()> {
+        let origin = origin.trim().trim_end_matches('/');
+        if origin.is_empty() {
+            return files::remove(&self.home, rel::HUB_ORIGIN);
+        }
+        let web = ["http://", "https://"]
+            .iter()
+            .any(|s| origin.strip_prefix(s).is_some_and(|r| !r.is_empty()));
+        if !web || origin.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(Error::new(Code::Usage, format!("`{origin}` is no origin"))
+                .hint("an origin reads like `https://box.example.org`"));
+        }
+        files::replace(
+            &self.home,
+            rel::HUB_ORIGIN,
+            0o644,
+            format!("{origin}\n").as_bytes(),
+        )
+    }
+}

@@ -1,0 +1,102 @@
+//! A hub that somebody else keeps: a container runtime, a terminal. It can be looked at, through
+//! its own health, and not touched.
+
+use super::{Follow, Installed, Scope, ServiceManager, Tail, UnitState};
+use crate::{
+    error::{Code, Error, Result},
+    home::{Home, rel},
+};
+use async_trait::async_trait;
+
+/// The hub of a home, kept elsewhere.
+#[derive(Clone, Debug)]
+pub struct External {
+    /// The home.
+    pub home: Home,
+    /// The uid of the home's owner.
+    pub owner: u32,
+    /// The hub's port.
+    pub port: u16,
+    /// The hub's process, where it has said so.
+    pub pid: Option<u32>,
+    /// What keeps it, for people: `a container runtime`, `a terminal`.
+    pub keeper: &'static str,
+}
+
+impl External {
+    fn refused(&self, verb: &str) -> Error {
+        let pid = self
+            .pid
+            .map(|pid| format!(" (pid {pid})"))
+            .unwrap_or_default();
+        Error::new(
+            Code::Refused,
+            format!(
+                "the hub of this box{pid} is kept by {}, so it is not {verb} from here",
+                self.keeper
+            ),
+        )
+        .hint(match self.keeper {
+            "a terminal" => "press Ctrl-C where `parachute serve` runs".to_owned(),
+            keeper => format!(
+                "ask {keeper} for it, as in `docker restart NAME` or `kubectl rollout restart`"
+            ),
+        })
+    }
+}
+
+#[async_trait]
+impl ServiceManager for External {
+    fn name(&self) -> &'static str {
+        "external"
+    }
+
+    /// Its health alone decides, which is the caller's to ask.
+    async fn look(&self) -> Result<Installed> {
+        let state = match self.pid {
+            Some(pid) => UnitState::Running { pid, since: None },
+            None => UnitState::Unknown {
+                said: format!("kept by {}", self.keeper),
+            },
+        };
+        Ok(Installed {
+            scope: Scope::User,
+            path: None,
+            enabled: None,
+            home: Some(self.home.clone()),
+            port: self.port,
+            uid: Some(self.owner),
+            ours: true,
+            drop_ins: Vec::new(),
+            state,
+            restarts: None,
+            cpu: None,
+            memory: None,
+            notes: vec![format!("kept by {}: start and stop it there", self.keeper)],
+        })
+    }
+
+    async fn start(&self) -> Result<()> {
+        Err(self.refused("started"))
+    }
+
+    async fn stop(&self) -> Result<()> {
+        Err(self.refused("stopped"))
+    }
+
+    async fn restart(&self) -> Result<()> {
+        Err(self.refused("restarted"))
+    }
+
+    async fn logs(&self, _: &Tail) -> Result<Vec<String>> {
+        Err(Error::new(
+            Code::Refused,
+            format!("what the hub writes goes to {}", self.keeper),
+        )
+        .hint("read it there, as with `docker logs NAME`"))
+    }
+
+    fn follow(&self, _: &Tail) -> Follow {
+        Follow::File(self.home.at(rel::HUB_LOG))
+    }
+}

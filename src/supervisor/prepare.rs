@@ -1,0 +1,167 @@
+//! What comes before every spawn: the launch is made from the files as they are now, and the port
+//! is looked at. A proven orphan on it is stopped, a stranger is named and left alone.
+
+use super::{Shared, notify::Socket};
+use crate::{
+    api::{StartError, StartErrorType},
+    home::rel,
+    modules::{launch, registry::Row},
+    os::{
+        group::{self, Claim, Group, Proof},
+        pidfile,
+        port::{self, Holder, Listeners},
+        process::{self, Process, Snapshot},
+        spawn::Plan,
+    },
+};
+use std::sync::Arc;
+
+/// Ready to be spawned.
+pub(super) struct Prepared {
+    /// What to run.
+    pub(super) plan: Plan,
+    /// The row it was made from.
+    pub(super) row: Row,
+    /// Its spawn id.
+    pub(super) spawn: String,
+    /// Its notify socket, where one could be made.
+    pub(super) socket: Option<Socket>,
+}
+
+/// Makes a module's next spawn ready.
+pub(super) async fn prepare(shared: Arc<Shared>, row: Row) -> Result<Prepared, StartError> {
+    let failed = |error: crate::error::Error| {
+        let mut text = error.message;
+        if let Some(hint) = error.hint {
+            text = format!("{text}\n{hint}");
+        }
+        StartError::new(StartErrorType::SpawnFailed, text)
+    };
+    let short = row.short().to_owned();
+    let spawn = uuid::Uuid::new_v4().to_string();
+    let socket = shared
+        .sockets
+        .as_deref()
+        .and_then(|folder| Socket::open(folder, &spawn).ok());
+    let mut spawner = shared.spawner.clone();
+    spawner.notify_socket = socket.as_ref().map(|socket| socket.path().to_owned());
+    let inputs = launch::gather(&shared.home, &row, &spawner).map_err(failed)?;
+    for warning in &inputs.warnings {
+        tracing::warn!(module = short, "{warning}");
+    }
+    let made = launch::plan(&inputs, &spawner, &spawn).map_err(failed)?;
+    let plan = launch::preflight(&made)?;
+    clear_port(&shared, &row, &made.argv).await?;
+    Ok(Prepared {
+        plan,
+        row,
+        spawn,
+        socket,
+    })
+}
+
+/// Returns when nobody holds the row's port, or says who does.
+async fn clear_port(shared: &Shared, row: &Row, argv: &[String]) -> Result<(), StartError> {
+    let mut stopped = 0;
+    loop {
+        let Ok(listeners) = Listeners::read() else {
+            return Ok(());
+        };
+        if listeners.on(row.port).next().is_none() {
+            return Ok(());
+        }
+        let pid = match port::holder(row.port, &listeners) {
+            Holder::Nobody => return Ok(()),
+            Holder::Hidden { uid } => return Err(squatter(row, None, &format!("of uid {uid}"))),
+            Holder::Process { pid } => pid,
+        };
+        let now = shared.snapshots.fresh().await;
+        let orphan = now
+            .get(pid)
+            .and_then(|holder| orphan(shared, row, argv, holder, &now));
+        match orphan {
+            Some(group) if stopped < 3 => {
+                stopped += 1;
+                tracing::warn!(module = row.short(), pid, port = row.port,
+                    "a process that an earlier life left behind holds its port; it is stopped");
+                let stop = group::stop(group, super::phase::GRACE).await;
+                if let Err(error) = stop {
+                    tracing::error!(module = row.short(), pid, %error, "cannot stop it");
+                }
+                let _ = pidfile::remove(&shared.home, &rel::pidfile(row.short()));
+            }
+            _ => return Err(squatter(row, Some(pid), &process::command_line(pid))),
+        }
+    }
+}
+
+/// `port_squatter`: who holds the port instead of the module.
+pub(super) fn squatter(row: &Row, pid: Option<u32>, who: &str) -> StartError {
+    let who = match pid {
+        Some(pid) => format!("pid {pid} ({who})"),
+        None => format!("a process {who} that cannot be looked into"),
+    };
+    StartError::new(
+        StartErrorType::PortSquatter,
+        format!(
+            "port {} of {} is held by {who}, which is not ours and is left alone",
+            row.port,
+            row.short()
+        ),
+    )
+}
+
+/// The group of a process that holds a module's port, when it is proven to be of an earlier life of
+/// that module; `None` for a stranger and for what lives under this hub.
+fn orphan(
+    shared: &Shared,
+    row: &Row,
+    argv: &[String],
+    holder: &Process,
+    now: &Snapshot,
+) -> Option<Group> {
+    let claim = Claim {
+        argv: Some(argv.to_vec()),
+        cwd: row.install_dir.clone(),
+        ..shared.claim()
+    };
+    // By the pidfile of the detached way; else by what it carries, runs, or where it runs.
+    let recorded = pidfile::read(&shared.home, &rel::pidfile(row.short()));
+    if let Ok(Some(record)) = recorded
+        && let Proof::Alive(group) = group::prove(&record, &claim, now)
+        && group.members.iter().any(|member| member.pid == holder.pid)
+    {
+        return Some(group);
+    }
+    stray(shared, &claim, holder, now)
+}
+
+/// The group of a process that is proven to be this home's and lives under no hub that we know of.
+pub(super) fn stray(
+    shared: &Shared,
+    claim: &Claim,
+    process: &Process,
+    now: &Snapshot,
+) -> Option<Group> {
+    if !group::is_ours(process, claim, shared.home.root()) || is_above_us(process.pid, now) {
+        return None;
+    }
+    let group = group::group_of(process, now);
+    let kept = |spawn: &str| shared.groups.has_spawn(spawn);
+    (!group.members.is_empty() && !group.spawn.as_deref().is_some_and(kept)).then_some(group)
+}
+
+/// Is it this process or one that it comes from?
+fn is_above_us(pid: u32, now: &Snapshot) -> bool {
+    let mut at = std::process::id();
+    for _ in 0..64 {
+        if at == pid {
+            return true;
+        }
+        match now.get(at) {
+            Some(process) if process.parent > 1 => at = process.parent,
+            _ => return false,
+        }
+    }
+    true
+}
