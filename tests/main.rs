@@ -1,4 +1,5 @@
 //! All tests of the program that ships, in one binary.
+#![allow(unreachable_pub)]
 // Helpers of tests fail as tests do; clippy's own exception ends at functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(unreachable_pub)]

@@ -89,7 +89,9 @@ pub async fn run(args: &Args, cx: &Context, out: &Output) -> Result<Exit> {
              interface and its proxy",
         ));
     }
-    let up = there.as_ref().is_some_and(|unit| matches!(unit.state, UnitState::Running { .. }));
+    let up = there
+        .as_ref()
+        .is_some_and(|unit| matches!(unit.state, UnitState::Running { .. }));
     let same_port = there.as_ref().is_some_and(|there| there.port == unit.port);
     let stays = args.no_start || (up && same_port);
     if !stays {
@@ -156,8 +158,11 @@ fn wanted(args: &Args, cx: &Context, scope: Scope, there: Option<&Installed>) ->
     let user = match (scope, &args.run_as) {
         (Scope::User, None) => None,
         (Scope::User, Some(name)) => {
-            return Err(Error::new(Code::Usage, "only root can install a unit that runs as another user")
-                .hint(format!("`sudo {} init --run-as {name}`", cx.exe.display())));
+            return Err(Error::new(
+                Code::Usage,
+                "only root can install a unit that runs as another user",
+            )
+            .hint(format!("`sudo {} init --run-as {name}`", cx.exe.display())));
         }
         (Scope::System, Some(name)) => Some(named(name)?),
         (Scope::System, None) => Some(usual_user(cx, there)?),
@@ -169,15 +174,24 @@ fn wanted(args: &Args, cx: &Context, scope: Scope, there: Option<&Installed>) ->
     let home = (cx.explicit.clone())
         .or_else(|| there.and_then(|unit| unit.home.clone()))
         .or_else(|| dir.as_ref().map(|dir| Home::new(dir.join(".parachute"))))
-        .ok_or_else(|| Error::new(Code::HomeUnusable, "this user has no home directory").hint("name a box with `--home DIR`"))?;
+        .ok_or_else(|| {
+            Error::new(Code::HomeUnusable, "this user has no home directory")
+                .hint("name a box with `--home DIR`")
+        })?;
     if home.root().exists() && !home.root().is_dir() {
-        return Err(Error::new(Code::HomeUnusable, format!("{} is no folder", home.root().display())));
+        return Err(Error::new(
+            Code::HomeUnusable,
+            format!("{} is no folder", home.root().display()),
+        ));
     }
     let binary = binary(&cx.exe, args.force)?;
     Ok(Unit {
         binary,
         home,
-        port: args.port.or(there.map(|unit| unit.port)).unwrap_or(HUB_PORT),
+        port: args
+            .port
+            .or(there.map(|unit| unit.port))
+            .unwrap_or(HUB_PORT),
         bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
         path: search_path(dir.as_deref()),
         user: user.map(|user| user.name),
@@ -192,7 +206,9 @@ fn named(name: &str) -> Result<User> {
 
 /// Never root unless told so.
 fn usual_user(cx: &Context, there: Option<&Installed>) -> Result<User> {
-    let uid = there.and_then(|unit| unit.uid).or(cx.invoker.as_ref().map(|invoker| invoker.uid));
+    let uid = there
+        .and_then(|unit| unit.uid)
+        .or(cx.invoker.as_ref().map(|invoker| invoker.uid));
     uid.and_then(identity::user).ok_or_else(|| {
         Error::new(Code::Usage, "as which user is the hub to run?")
             .hint("`parachute init --run-as USER`; modules can do whatever that user can")
@@ -202,8 +218,10 @@ fn usual_user(cx: &Context, there: Option<&Installed>) -> Result<User> {
 /// The program, where it will still be tomorrow.
 fn binary(exe: &Path, force: bool) -> Result<PathBuf> {
     if !exe.is_absolute() || !exe.exists() {
-        return Err(Error::new(Code::Io, format!("{} is not there any more", exe.display()))
-            .hint("run `init` from where `parachute` is installed"));
+        return Err(
+            Error::new(Code::Io, format!("{} is not there any more", exe.display()))
+                .hint("run `init` from where `parachute` is installed"),
+        );
     }
     match build_folder(exe) {
         Some(folder) if !force => Err(Error::new(
@@ -217,19 +235,35 @@ fn binary(exe: &Path, force: bool) -> Result<PathBuf> {
 
 /// Which passing folder a program lies in, if any.
 fn build_folder(exe: &Path) -> Option<&'static str> {
-    let temporary = ["/tmp", "/var/tmp", "/dev/shm", "/run", "/private/tmp", "/private/var/folders"];
+    let temporary = [
+        "/tmp",
+        "/var/tmp",
+        "/dev/shm",
+        "/run",
+        "/private/tmp",
+        "/private/var/folders",
+    ];
     if temporary.iter().any(|dir| exe.starts_with(dir)) {
         return Some("a temporary folder");
     }
-    let names: Vec<_> = exe.parent()?.components().map(|part| part.as_os_str()).collect();
+    let names: Vec<_> = exe
+        .parent()?
+        .components()
+        .map(|part| part.as_os_str())
+        .collect();
     let built = |name: &std::ffi::OsStr| name == "debug" || name == "release";
     let target = names.iter().rposition(|name| *name == "target")?;
-    names[target..].iter().any(|name| built(name)).then_some("a build folder")
+    names[target..]
+        .iter()
+        .any(|name| built(name))
+        .then_some("a build folder")
 }
 
 /// PATH for modules: the machine's, then the user's own (the hub adds those that come later).
 fn search_path(dir: Option<&Path>) -> String {
-    let own = dir.iter().flat_map(|dir| [dir.join(".local/bin"), dir.join(".bun/bin")]);
+    let own = dir
+        .iter()
+        .flat_map(|dir| [dir.join(".local/bin"), dir.join(".bun/bin")]);
     let mut path = PATH.to_owned();
     for dir in own.filter_map(|dir| dir.to_str().map(str::to_owned)) {
         if !dir.contains(':') {
@@ -295,7 +329,10 @@ mod tests {
         for (exe, passing) in [
             ("/usr/local/bin/parachute", false),
             ("/home/a/src/parachute/target/debug/parachute", true),
-            ("/home/a/p/target/x86_64-unknown-linux-musl/release/parachute", true),
+            (
+                "/home/a/p/target/x86_64-unknown-linux-musl/release/parachute",
+                true,
+            ),
             ("/home/a/target/parachute", false),
             ("/home/a/release/parachute", false),
             ("/tmp/x/parachute", true),
@@ -307,7 +344,10 @@ mod tests {
 
     #[test]
     fn a_folder_with_a_colon_stays_out_of_the_path() {
-        assert!(search_path(Some(Path::new("/home/a"))).ends_with("/bin:/home/a/.local/bin:/home/a/.bun/bin"));
+        assert!(
+            search_path(Some(Path::new("/home/a")))
+                .ends_with("/bin:/home/a/.local/bin:/home/a/.bun/bin")
+        );
         assert_eq!(search_path(Some(Path::new("/home/a:b"))), PATH);
     }
 }

@@ -16,7 +16,11 @@ use std::{
 
 /// Root's units are the machine's, everybody else's are their own.
 pub(super) fn scope(cx: &Context) -> Scope {
-    if cx.uid == 0 { Scope::System } else { Scope::User }
+    if cx.uid == 0 {
+        Scope::System
+    } else {
+        Scope::User
+    }
 }
 
 /// One step for both views.
@@ -130,8 +134,15 @@ impl Report for Told {
         }
         match self.hub {
             Some(did) => writeln!(to, "{good}✓{good:#} hub {did}")?,
-            None if self.starts => writeln!(to, "{good}would{good:#} start the hub and wait for its health")?,
-            None if self.steps.is_empty() => writeln!(to, "{good}·{good:#} nothing to do: {} is as it should be", self.unit.path.display())?,
+            None if self.starts => writeln!(
+                to,
+                "{good}would{good:#} start the hub and wait for its health"
+            )?,
+            None if self.steps.is_empty() => writeln!(
+                to,
+                "{good}·{good:#} nothing to do: {} is as it should be",
+                self.unit.path.display()
+            )?,
             None => {}
         }
         if self.dry_run {

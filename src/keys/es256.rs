@@ -70,8 +70,7 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
     if *algorithm != Algorithm::ES256 {
         return Err(ErrorKind::InvalidAlgorithm.into());
     }
-    let key =
-        SigningKey::from_pkcs8_der(key.as_bytes()).map_err(|_| ErrorKind::InvalidEcdsaKey)?;
+    let key = SigningKey::from_pkcs8_der(key.as_bytes()).map_err(|_| ErrorKind::InvalidEcdsaKey)?;
     Ok(Box::new(Es256Signer(key)))
 }
 

@@ -107,7 +107,10 @@ fn exposed(bytes: &[u8]) -> Vec<String> {
     let text = |field: &str| state.get(field).and_then(Value::as_str);
     let host = text("canonicalFqdn").map(|host| format!("https://{}", host.trim_end_matches('.')));
     let both = [text("hubOrigin").map(str::to_owned), host];
-    both.into_iter().flatten().filter_map(|o| clean(&o)).collect()
+    both.into_iter()
+        .flatten()
+        .filter_map(|o| clean(&o))
+        .collect()
 }
 
 /// `scheme://host[:port]` in lower case, without slashes behind; `None` for what is no origin.
@@ -152,11 +155,30 @@ mod tests {
 
     #[test]
     fn loopback_is_told_from_what_only_looks_like_it() {
-        for host in ["127.0.0.1", "127.0.0.1:1939", "localhost:80", "LocalHost", "[::1]", "[::1]:5"] {
+        for host in [
+            "127.0.0.1",
+            "127.0.0.1:1939",
+            "localhost:80",
+            "LocalHost",
+            "[::1]",
+            "[::1]:5",
+        ] {
             assert!(is_loopback(host), "{host}");
         }
-        for host in ["", ":", "127.0.0.1.evil.example", "localhost.evil", "::1", "127.0.0.1:x",
-            "127.0.0.1:99999", "evil@127.0.0.1", "0.0.0.0", "10.0.0.1", "[::1", "localhost:1:2"] {
+        for host in [
+            "",
+            ":",
+            "127.0.0.1.evil.example",
+            "localhost.evil",
+            "::1",
+            "127.0.0.1:x",
+            "127.0.0.1:99999",
+            "evil@127.0.0.1",
+            "0.0.0.0",
+            "10.0.0.1",
+            "[::1",
+            "localhost:1:2",
+        ] {
             assert!(!is_loopback(host), "{host}");
         }
     }
@@ -167,24 +189,49 @@ mod tests {
         let home = Home::new(dir.path().canonicalize().unwrap());
         let make = || Origins::new(home.clone(), 1939, Some("https://env.example/"));
         assert_eq!(make().own(), "http://127.0.0.1:1939");
-        fs::write(home.at(rel::EXPOSE_STATE),
-            r#"{"hubOrigin":"https://box.example:8443/","canonicalFqdn":"box.tail.net"}"#).unwrap();
+        fs::write(
+            home.at(rel::EXPOSE_STATE),
+            r#"{"hubOrigin":"https://box.example:8443/","canonicalFqdn":"box.tail.net"}"#,
+        )
+        .unwrap();
         assert_eq!(make().own(), "https://box.example:8443");
         fs::create_dir_all(home.at("hub")).unwrap();
         fs::write(home.at(rel::HUB_ORIGIN), "https://Given.example\n").unwrap();
         let origins = make();
         assert_eq!(origins.own(), "https://given.example");
-        for known in ["https://given.example/", "https://box.example:8443", "https://box.tail.net",
-            "https://env.example", "http://localhost:1939", "http://[::1]:1939"] {
+        for known in [
+            "https://given.example/",
+            "https://box.example:8443",
+            "https://box.tail.net",
+            "https://env.example",
+            "http://localhost:1939",
+            "http://[::1]:1939",
+        ] {
             assert!(origins.knows(known), "{known}");
         }
-        for foreign in ["http://127.0.0.1:1940", "https://evil.example", "http://given.example", "", "null"] {
+        for foreign in [
+            "http://127.0.0.1:1940",
+            "https://evil.example",
+            "http://given.example",
+            "",
+            "null",
+        ] {
             assert!(!origins.knows(foreign), "{foreign}");
         }
-        for host in ["given.example", "GIVEN.example:443", "box.example:8443", "127.0.0.1:1939"] {
+        for host in [
+            "given.example",
+            "GIVEN.example:443",
+            "box.example:8443",
+            "127.0.0.1:1939",
+        ] {
             assert!(origins.serves(host), "{host}");
         }
-        for host in ["evil.example", "box.example", "given.example:8080", "given.example.evil"] {
+        for host in [
+            "evil.example",
+            "box.example",
+            "given.example:8080",
+            "given.example.evil",
+        ] {
             assert!(!origins.serves(host), "{host}");
         }
         assert!(origins.admits("http://localhost:5173"));

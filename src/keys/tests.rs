@@ -49,7 +49,10 @@ fn a_truncated_key_is_kept_aside_and_replaced() {
     let (second, said) = load_or_make(&home).unwrap();
     assert_ne!(first.id(), second.id());
     assert!(said.unwrap().contains("holds no usable key"));
-    assert_eq!(fs::read(home.at("hub/keys/es256.pem.broken")).unwrap(), pem[..pem.len() / 2]);
+    assert_eq!(
+        fs::read(home.at("hub/keys/es256.pem.broken")).unwrap(),
+        pem[..pem.len() / 2]
+    );
 }
 
 #[test]
@@ -61,7 +64,10 @@ fn a_key_that_others_could_read_is_replaced() {
     let (second, said) = load_or_make(&home).unwrap();
     assert_ne!(first.id(), second.id());
     assert!(said.unwrap().contains("could be read by others"));
-    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
 }
 
 #[test]
@@ -93,18 +99,30 @@ fn claims_are_judged_by_the_second() {
     let good = claims(1000);
     assert_eq!(good.judge(1059, known), Ok(()));
     assert_eq!(good.judge(1060, known), Err(Refusal::Expired));
-    let later = Claims { nbf: Some(1030), ..good.clone() };
+    let later = Claims {
+        nbf: Some(1030),
+        ..good.clone()
+    };
     assert_eq!(later.judge(1029, known), Err(Refusal::NotYet));
     assert_eq!(later.judge(1030, known), Ok(()));
-    let other = Claims { aud: "vault".into(), ..good.clone() };
+    let other = Claims {
+        aud: "vault".into(),
+        ..good.clone()
+    };
     assert_eq!(other.judge(1000, known), Err(Refusal::Audience));
-    let foreign = Claims { iss: "https://evil.example".into(), ..good };
+    let foreign = Claims {
+        iss: "https://evil.example".into(),
+        ..good
+    };
     assert_eq!(foreign.judge(1000, known), Err(Refusal::Issuer));
 }
 
 #[test]
 fn scopes_are_whole_words() {
-    let some = Claims { scope: "parachute:host:authority vault:read".into(), ..claims(0) };
+    let some = Claims {
+        scope: "parachute:host:authority vault:read".into(),
+        ..claims(0)
+    };
     assert!(some.may("vault:read"));
     assert!(!some.may("parachute:host:auth"));
     assert!(!some.may("vault"));
@@ -117,7 +135,17 @@ fn rubbish_is_no_token() {
     assert!(verify(&key, &good).is_ok());
     let mut cut = good.clone();
     cut.truncate(good.len() - 1);
-    for bad in ["", ".", "..", "a.b.c", &cut, &format!("{good}x"), &good[1..], "\0", "é.é.é"] {
+    for bad in [
+        "",
+        ".",
+        "..",
+        "a.b.c",
+        &cut,
+        &format!("{good}x"),
+        &good[1..],
+        "\0",
+        "é.é.é",
+    ] {
         assert_eq!(verify(&key, bad), Err(Refusal::NotOurs), "{bad:?}");
     }
     let other = Key::make().unwrap();
@@ -132,31 +160,55 @@ fn the_operators_token_is_minted_renewed_and_replaced() {
     let at = |second| Timestamp::from_second(second).unwrap();
     let read = || fs::read_to_string(home.at(rel::TOKEN)).unwrap();
 
-    assert_eq!(ensure(&home, &key, ORIGIN, known, at(0)).unwrap(), Kept::Minted);
+    assert_eq!(
+        ensure(&home, &key, ORIGIN, known, at(0)).unwrap(),
+        Kept::Minted
+    );
     let first = read();
     assert!(first.ends_with('\n') && first.lines().count() == 1);
-    let mode = fs::metadata(home.at(rel::TOKEN)).unwrap().permissions().mode();
+    let mode = fs::metadata(home.at(rel::TOKEN))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
-    assert_eq!(ensure(&home, &key, ORIGIN, known, at(1)).unwrap(), Kept::AsItWas);
+    assert_eq!(
+        ensure(&home, &key, ORIGIN, known, at(1)).unwrap(),
+        Kept::AsItWas
+    );
     assert_eq!(read(), first);
 
     rotate(&home, &key, ORIGIN, ScopeSet::Start, at(0)).unwrap();
     let almost = operator::LIFE - operator::RENEW;
-    assert_eq!(ensure(&home, &key, ORIGIN, known, at(almost - 1)).unwrap(), Kept::AsItWas);
-    assert_eq!(ensure(&home, &key, ORIGIN, known, at(almost)).unwrap(), Kept::Renewed);
+    assert_eq!(
+        ensure(&home, &key, ORIGIN, known, at(almost - 1)).unwrap(),
+        Kept::AsItWas
+    );
+    assert_eq!(
+        ensure(&home, &key, ORIGIN, known, at(almost)).unwrap(),
+        Kept::Renewed
+    );
     let renewed = verify(&key, read().trim()).unwrap();
     assert_eq!(renewed.pa_scope_set, "start");
     assert_eq!(renewed.scope, "parachute:host:start");
     assert_eq!(renewed.exp, almost + operator::LIFE);
 
     let moved = |iss: &str| iss == "https://box.example";
-    assert_eq!(ensure(&home, &key, "https://box.example", moved, at(almost)).unwrap(), Kept::Renewed);
+    assert_eq!(
+        ensure(&home, &key, "https://box.example", moved, at(almost)).unwrap(),
+        Kept::Renewed
+    );
 
     let theirs = read();
     let other = Key::make().unwrap();
-    assert_eq!(ensure(&home, &other, ORIGIN, known, at(almost)).unwrap(), Kept::Replaced);
+    assert_eq!(
+        ensure(&home, &other, ORIGIN, known, at(almost)).unwrap(),
+        Kept::Replaced
+    );
     assert_eq!(fs::read_to_string(home.at(rel::TOKEN_OLD)).unwrap(), theirs);
-    let mode = fs::metadata(home.at(rel::TOKEN_OLD)).unwrap().permissions().mode();
+    let mode = fs::metadata(home.at(rel::TOKEN_OLD))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(verify(&other, read().trim()).unwrap().pa_scope_set, "admin");
 }
@@ -167,7 +219,10 @@ fn the_public_half_is_all_that_is_published() {
     let jwks = key.public();
     let jwk = jwks["keys"][0].as_object().unwrap();
     assert_eq!(jwk["kid"], key.id());
-    assert_eq!((&jwk["kty"], &jwk["crv"], &jwk["alg"]), (&"EC".into(), &"P-256".into(), &"ES256".into()));
+    assert_eq!(
+        (&jwk["kty"], &jwk["crv"], &jwk["alg"]),
+        (&"EC".into(), &"P-256".into(), &"ES256".into())
+    );
     assert!(!jwk.contains_key("d"));
     assert!(!format!("{key:?}").contains("PRIVATE"));
 }

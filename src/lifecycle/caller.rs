@@ -4,8 +4,14 @@ use crate::{context::Context, manager::systemd::Caller};
 use std::{io::IsTerminal, path::Path};
 
 /// Where root finds programs by name; `sudo` has no other PATH.
-const ROOTS: [&str; 6] =
-    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+const ROOTS: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
 
 impl Caller {
     /// From what surrounds this run.
@@ -24,8 +30,8 @@ impl Caller {
 
 /// This command line as it can be typed after `sudo`.
 fn again(cx: &Context) -> String {
-    let by_name = (cx.exe.parent())
-        .is_some_and(|dir| ROOTS.iter().any(|root| dir == Path::new(root)));
+    let by_name =
+        (cx.exe.parent()).is_some_and(|dir| ROOTS.iter().any(|root| dir == Path::new(root)));
     let program = match by_name {
         true => "parachute".into(),
         false => cx.exe.to_string_lossy(),

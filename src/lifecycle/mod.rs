@@ -47,6 +47,11 @@ impl Targets {
         }
     }
 
+    /// Is the hub named.
+    pub fn named_hub(&self) -> bool {
+        *self != Self::Everything && self.hub()
+    }
+
     /// The same without the hub; `None` when nothing is left of them.
     pub fn without_hub(&self) -> Option<Self> {
         match self {

@@ -202,6 +202,17 @@ impl Site {
         }
     }
 
+    /// What `restart` would do, in order.
+    pub async fn plan_restart(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
+        match &self.way {
+            Lifecycle::Managed(way) => way.plan_restart(targets).await,
+            Lifecycle::Detached(way) => match targets.without_hub() {
+                Some(rest) if !targets.named_hub() => way.plan_restart(&rest),
+                _ => self.plan_start(targets).await,
+            },
+        }
+    }
+
     /// What `stop` would do, in order.
     pub async fn plan_stop(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
         match &self.way {
@@ -210,20 +221,6 @@ impl Site {
                 Some(rest) => way.plan_stop(&rest),
                 None => Ok(Vec::new()),
             },
-        }
-    }
-
-    /// What `restart` would do, in order.
-    pub async fn plan_restart(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
-        match &self.way {
-            Lifecycle::Detached(way) if !(matches!(targets, Targets::Named(_)) && targets.hub()) => {
-                way.plan_restart(targets)
-            }
-            _ => {
-                let mut plan = self.plan_stop(targets).await?;
-                plan.extend(self.plan_start(targets).await?);
-                Ok(plan)
-            }
         }
     }
 

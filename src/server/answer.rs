@@ -40,7 +40,9 @@ impl Body for Content {
         match self.get_mut() {
             Content::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Content::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Content::Stream(lines) => lines.poll_recv(cx).map(|some| some.map(|b| Ok(Frame::data(b)))),
+            Content::Stream(lines) => lines
+                .poll_recv(cx)
+                .map(|some| some.map(|b| Ok(Frame::data(b)))),
         }
     }
 
@@ -102,8 +104,12 @@ pub(super) fn following(short: String, mut follow: Follow) -> Answer {
             let text = match news {
                 None => return,
                 Some(News::Lines(lines)) => prefixed(&short, &lines).concat(),
-                Some(News::Missed(1)) => "[hub] one line went by before it could be sent\n".to_owned(),
-                Some(News::Missed(n)) => format!("[hub] {n} lines went by before they could be sent\n"),
+                Some(News::Missed(1)) => {
+                    "[hub] one line went by before it could be sent\n".to_owned()
+                }
+                Some(News::Missed(n)) => {
+                    format!("[hub] {n} lines went by before they could be sent\n")
+                }
             };
             if sender.send(text.into()).await.is_err() {
                 return;
@@ -112,7 +118,10 @@ pub(super) fn following(short: String, mut follow: Follow) -> Answer {
     });
     let mut answer = Response::new(Content::Stream(lines));
     let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }

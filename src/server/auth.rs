@@ -120,7 +120,9 @@ impl Guard {
 fn bearer(headers: &HeaderMap) -> Result<&str, &'static str> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let header = match (all.next(), all.next()) {
-        (Some(header), None) => header.to_str().map_err(|_| "the authorization is not text")?,
+        (Some(header), None) => header
+            .to_str()
+            .map_err(|_| "the authorization is not text")?,
         (None, _) => return Err("a bearer token is needed"),
         (Some(_), Some(_)) => return Err("more than one authorization is given"),
     };
@@ -158,7 +160,15 @@ mod tests {
         for good in ["Bearer abc", "bearer abc", "BEARER   abc ", " Bearer abc"] {
             assert_eq!(with(&[good]).as_deref(), Some("abc"), "{good:?}");
         }
-        for bad in ["", "Bearer", "Bearer ", "Basic abc", "abc", "Bearerabc", "Bearer\tabc"] {
+        for bad in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Basic abc",
+            "abc",
+            "Bearerabc",
+            "Bearer\tabc",
+        ] {
             assert_eq!(with(&[bad]), None, "{bad:?}");
         }
         assert_eq!(with(&[]), None);

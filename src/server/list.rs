@@ -43,14 +43,19 @@ impl List {
         let version = supervisor.version();
         let registry = supervisor.registry();
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = made.as_ref().filter(|made| Arc::ptr_eq(&made.registry, &registry));
+        let same = made
+            .as_ref()
+            .filter(|made| Arc::ptr_eq(&made.registry, &registry));
         if let Some(made) = same
             && made.version == version
             && made.at.elapsed() < FRESH
         {
             return made.text.clone();
         }
-        let names = same.map_or_else(|| Arc::new(names(home, &registry)), |made| made.names.clone());
+        let names = same.map_or_else(
+            || Arc::new(names(home, &registry)),
+            |made| made.names.clone(),
+        );
         let states = supervisor.states();
         let text: Bytes = serde_json::to_vec(&list(&registry, states, &names))
             .unwrap_or_default()
@@ -133,7 +138,10 @@ fn info(
         supervisor_status: state.map(|state| state.status),
         pid: state.and_then(|state| state.pid),
         supervisor_start_error: state.and_then(|state| state.start_error.clone()),
-        install_dir: row.install_dir.as_ref().map(|dir| dir.display().to_string()),
+        install_dir: row
+            .install_dir
+            .as_ref()
+            .map(|dir| dir.display().to_string()),
         uis: uis(row),
         ..blank(row.short(), known::known(&row.name).is_some())
     }

@@ -115,7 +115,9 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl Future<O
 fn places() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let files = limit.current.unwrap_or(u64::MAX);
-    usize::try_from(files / 2).unwrap_or(CONNECTIONS).clamp(16, CONNECTIONS)
+    usize::try_from(files / 2)
+        .unwrap_or(CONNECTIONS)
+        .clamp(16, CONNECTIONS)
 }
 
 async fn connection(stream: TcpStream, app: Arc<App>, mut ended: watch::Receiver<bool>) {
@@ -143,7 +145,11 @@ async fn answer(app: &App, request: &Request<Incoming>) -> Answer {
     let route = match Route::of(request.method(), request.uri().path()) {
         Ok(route) => route,
         Err(Miss::NotFound) => {
-            return failure(StatusCode::NOT_FOUND, "not_found", "there is nothing at that path");
+            return failure(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "there is nothing at that path",
+            );
         }
         Err(Miss::Method(allowed)) => {
             let text = format!("that path takes {allowed}");
@@ -195,7 +201,11 @@ async fn work(app: &App, route: Route, query: Option<&str>) -> Answer {
                 json(ok, &list)
             }
         },
-        Route::Operation => failure(StatusCode::NOT_FOUND, "not_found", "there is no such operation"),
+        Route::Operation => failure(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "there is no such operation",
+        ),
         Route::Module(_, Verb::Package) => failure(
             StatusCode::NOT_IMPLEMENTED,
             "not_implemented",

@@ -150,10 +150,16 @@ mod tests {
             ("GET", "/api/modules/vault/logs", module(Verb::Logs)),
             ("POST", "/api/modules/vault/install", module(Verb::Package)),
             ("POST", "/api/modules/vault/upgrade", module(Verb::Package)),
-            ("POST", "/api/modules/vault/uninstall", module(Verb::Package)),
+            (
+                "POST",
+                "/api/modules/vault/uninstall",
+                module(Verb::Package),
+            ),
         ];
         for (right, path, route) in all {
-            for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"] {
+            for method in [
+                "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW",
+            ] {
                 let got = Route::of(&method.parse().unwrap(), path);
                 if method == right || (right == "GET" && method == "HEAD") {
                     assert_eq!(got, Ok(route.clone()), "{method} {path}");
@@ -173,27 +179,70 @@ mod tests {
         assert_eq!(short("vault").as_deref(), Some("vault"));
         assert_eq!(short("%76ault").as_deref(), Some("vault"));
         assert_eq!(short("a%20b").as_deref(), Some("a b"));
-        for bad in ["", ".", "..", "%2e%2e", "a%2Fb", "a%2fb", "a%5cb", "a%00", "a%0a", "%", "%4",
-            "%zz", "%ff", "a/b", "../x", &"x".repeat(256)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "%2e%2e",
+            "a%2Fb",
+            "a%2fb",
+            "a%5cb",
+            "a%00",
+            "a%0a",
+            "%",
+            "%4",
+            "%zz",
+            "%ff",
+            "a/b",
+            "../x",
+            &"x".repeat(256),
+        ] {
             assert_eq!(short(bad), None, "{bad:?}");
         }
     }
 
     #[test]
     fn what_is_not_there_is_not_there() {
-        for path in ["", "/", "/health/", "//health", "/Health", "/api", "/api/modules/", "/api/modules/vault",
-            "/api/modules/vault/", "/api/modules/vault/logs/", "/api/modules/vault/fly", "/api/modules//logs",
-            "/api/modules/operations/", "/api/modules/operations/a/b", "/../health", "*"] {
+        for path in [
+            "",
+            "/",
+            "/health/",
+            "//health",
+            "/Health",
+            "/api",
+            "/api/modules/",
+            "/api/modules/vault",
+            "/api/modules/vault/",
+            "/api/modules/vault/logs/",
+            "/api/modules/vault/fly",
+            "/api/modules//logs",
+            "/api/modules/operations/",
+            "/api/modules/operations/a/b",
+            "/../health",
+            "*",
+        ] {
             assert_eq!(get(path), Err(Miss::NotFound), "{path}");
         }
     }
 
     #[test]
     fn follow_is_asked_for_in_two_words() {
-        for yes in ["follow=1", "follow=true", "a=b&follow=1", "follow=0&follow=1"] {
+        for yes in [
+            "follow=1",
+            "follow=true",
+            "a=b&follow=1",
+            "follow=0&follow=1",
+        ] {
             assert!(flag(Some(yes), "follow"), "{yes}");
         }
-        for no in ["", "follow", "follow=", "follow=yes", "unfollow=1", "follow=10"] {
+        for no in [
+            "",
+            "follow",
+            "follow=",
+            "follow=yes",
+            "unfollow=1",
+            "follow=10",
+        ] {
             assert!(!flag(Some(no), "follow"), "{no}");
         }
         assert!(!flag(None, "follow"));

@@ -71,7 +71,10 @@ impl Child {
     ) -> Result<Self, StartError> {
         let failed = |doing: &str, error: std::io::Error| {
             let why = crate::error::reason(&error);
-            StartError::new(StartErrorType::SpawnFailed, format!("cannot {doing}: {why}"))
+            StartError::new(
+                StartErrorType::SpawnFailed,
+                format!("cannot {doing}: {why}"),
+            )
         };
         let (read, write) = std::io::pipe().map_err(|e| failed("make a pipe for its output", e))?;
         let pipe = pipe::Receiver::from_owned_fd(read.into())
@@ -133,7 +136,10 @@ impl Child {
         let deadline = Instant::now() + GRACE;
         self.signal(Signal::TERM);
         let mut exit = Some(self.exit.clone());
-        if timeout_at(deadline.into(), exited(&mut exit)).await.is_err() {
+        if timeout_at(deadline.into(), exited(&mut exit))
+            .await
+            .is_err()
+        {
             self.signal(Signal::KILL);
             let _ = timeout(Duration::from_secs(2), exited(&mut exit)).await;
         }

@@ -64,8 +64,8 @@ impl Ring {
             .find(|&at| self.bytes[at] == b'\n')
             .map_or(self.bytes.len(), |at| at + 1);
         let (front, back) = self.bytes.as_slices();
-        let dropped = count(&front[..end.min(front.len())])
-            + count(&back[..end.saturating_sub(front.len())]);
+        let dropped =
+            count(&front[..end.min(front.len())]) + count(&back[..end.saturating_sub(front.len())]);
         self.bytes.drain(..end);
         self.lines_before += dropped;
         self.bytes_before += end as u64;

@@ -225,8 +225,11 @@ impl Supervisor {
             }
             if let Some(group) = prepare::stray(&self.0, &self.0.claim(), process, &now) {
                 seen.push(process.session);
-                tracing::warn!(pid = process.pid, command = process::command_line(process.pid),
-                    "an earlier life of this hub has left it behind; it is stopped");
+                tracing::warn!(
+                    pid = process.pid,
+                    command = process::command_line(process.pid),
+                    "an earlier life of this hub has left it behind; it is stopped"
+                );
                 let shared = self.clone();
                 tokio::spawn(async move {
                     if let Err(error) = group::stop(group, GRACE).await {
@@ -240,7 +243,12 @@ impl Supervisor {
 
     /// Starts a row at boot or at reload, without waiting.
     fn begin(&self, row: &Row) {
-        if let Err(Error { code: Code::NoStartCommand, message, .. }) = self.command(row) {
+        if let Err(Error {
+            code: Code::NoStartCommand,
+            message,
+            ..
+        }) = self.command(row)
+        {
             tracing::warn!(module = row.short(), "not started: {message}");
             return;
         }
@@ -298,7 +306,12 @@ impl Supervisor {
                 return Ok(module.state());
             }
             (Some(row), _, _) => {
-                if let Err(Error { code: Code::NoStartCommand, message, .. }) = self.command(row) {
+                if let Err(Error {
+                    code: Code::NoStartCommand,
+                    message,
+                    ..
+                }) = self.command(row)
+                {
                     return Err(OpError::NoStartCommand(message));
                 }
                 self.module(row)
@@ -407,7 +420,10 @@ impl Supervisor {
             let mut modules = self.0.modules();
             let gone = |short: &&String| after.find(short).is_none();
             let names: Vec<String> = modules.keys().filter(gone).cloned().collect();
-            names.iter().filter_map(|short| modules.remove(short)).collect()
+            names
+                .iter()
+                .filter_map(|short| modules.remove(short))
+                .collect()
         };
         self.0.changed();
         all(gone, Message::Remove).await;
@@ -426,9 +442,12 @@ impl Supervisor {
     pub async fn shutdown(&self) {
         self.0.closing.store(true, Ordering::Relaxed);
         let modules: Vec<Arc<Module>> = self.0.modules().values().cloned().collect();
-        if timeout(GRACE + Duration::from_millis(900), all(modules, Message::Stop))
-            .await
-            .is_err()
+        if timeout(
+            GRACE + Duration::from_millis(900),
+            all(modules, Message::Stop),
+        )
+        .await
+        .is_err()
         {
             self.kill_all();
         }
@@ -483,10 +502,7 @@ async fn ask(
 }
 
 /// Asks all of them at once and waits for all.
-async fn all(
-    modules: Vec<Arc<Module>>,
-    message: impl Fn(oneshot::Sender<ModuleState>) -> Message,
-) {
+async fn all(modules: Vec<Arc<Module>>, message: impl Fn(oneshot::Sender<ModuleState>) -> Message) {
     let answers: Vec<_> = modules
         .iter()
         .map(|module| {

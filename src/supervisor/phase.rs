@@ -173,7 +173,10 @@ impl Phase {
 
     /// An operation that waits for a start has its answer in this phase.
     pub fn settled(self) -> bool {
-        matches!(self, Phase::Stopped | Phase::Running { .. } | Phase::Crashed)
+        matches!(
+            self,
+            Phase::Stopped | Phase::Running { .. } | Phase::Crashed
+        )
     }
 }
 

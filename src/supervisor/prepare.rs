@@ -82,8 +82,12 @@ async fn clear_port(shared: &Shared, row: &Row, argv: &[String]) -> Result<(), S
         match orphan {
             Some(group) if stopped < 3 => {
                 stopped += 1;
-                tracing::warn!(module = row.short(), pid, port = row.port,
-                    "a process that an earlier life left behind holds its port; it is stopped");
+                tracing::warn!(
+                    module = row.short(),
+                    pid,
+                    port = row.port,
+                    "a process that an earlier life left behind holds its port; it is stopped"
+                );
                 let stop = group::stop(group, super::phase::GRACE).await;
                 if let Err(error) = stop {
                     tracing::error!(module = row.short(), pid, %error, "cannot stop it");

@@ -77,9 +77,8 @@ async fn judge(child: &Child, listeners: &Listeners) -> Option<Ready> {
 async fn answers(port: u16, path: &str) -> bool {
     let asked = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
-        );
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
         let mut head = Vec::new();
         let mut limited = stream.take(64);

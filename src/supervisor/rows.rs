@@ -83,7 +83,10 @@ impl Rows {
             let file = home.registry();
             return Err(Error::new(
                 Code::RegistryBroken,
-                format!("{} is gone; its modules are kept as they are", file.display()),
+                format!(
+                    "{} is gone; its modules are kept as they are",
+                    file.display()
+                ),
             ));
         }
         Ok((before, self.load(home)?))

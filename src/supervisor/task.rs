@@ -226,7 +226,11 @@ impl Task {
         match spawned {
             Ok(child) => {
                 let child = Arc::new(child);
-                tracing::info!(module = self.module.short, pid = child.record.pid, "spawned");
+                tracing::info!(
+                    module = self.module.short,
+                    pid = child.record.pid,
+                    "spawned"
+                );
                 self.row = child.row.clone();
                 self.deadline = Some(child.born + READINESS);
                 self.exit = Some(child.exit.clone());
@@ -250,7 +254,10 @@ impl Task {
     }
 
     fn is_ready(&mut self, how: Ready) {
-        if !matches!(self.phase, Phase::Starting { .. } | Phase::Running { unbound: true }) {
+        if !matches!(
+            self.phase,
+            Phase::Starting { .. } | Phase::Running { unbound: true }
+        ) {
             return;
         }
         self.deadline = None;
@@ -260,8 +267,11 @@ impl Task {
         match how {
             Ready::Bound => tracing::info!(module = short, port, "ready: it listens"),
             Ready::Said => tracing::info!(module = short, port, "ready: it said so"),
-            Ready::Answers => tracing::warn!(module = short, port,
-                "ready: its health path answers, but who holds its port cannot be looked up"),
+            Ready::Answers => tracing::warn!(
+                module = short,
+                port,
+                "ready: its health path answers, but who holds its port cannot be looked up"
+            ),
         }
         if self.row.last_start_error.is_some() {
             let (home, name) = (self.shared.home.clone(), self.row.name.clone());
@@ -332,8 +342,11 @@ impl Task {
             return;
         };
         let pid = group.members.first().map(|member| member.pid);
-        tracing::info!(module = self.module.short, pid,
-            "the process that was spawned has ended; its group carries on");
+        tracing::info!(
+            module = self.module.short,
+            pid,
+            "the process that was spawned has ended; its group carries on"
+        );
         self.facts(|facts| facts.pid = pid);
         self.outlive = Some(Box::pin(child.outlive(group.members)));
         self.publish();
@@ -369,8 +382,10 @@ impl Task {
         });
         self.apply(Event::Exited);
         if self.phase == Phase::Crashed {
-            tracing::error!(module = self.module.short,
-                "crashed too often; it stays down until it is started");
+            tracing::error!(
+                module = self.module.short,
+                "crashed too often; it stays down until it is started"
+            );
         }
         self.rest_if_settled();
     }
@@ -391,7 +406,11 @@ impl Task {
 
     fn emptied(&mut self) {
         if let Some(child) = self.child.take() {
-            tracing::info!(module = self.module.short, pid = child.record.pid, "stopped");
+            tracing::info!(
+                module = self.module.short,
+                pid = child.record.pid,
+                "stopped"
+            );
             // Seen by now, but its wake may still be waiting for its turn.
             if let Some(exit) = *child.exit.borrow() {
                 self.facts(|facts| facts.last_exit_code = Some(exit.code));

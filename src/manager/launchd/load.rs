@@ -50,12 +50,7 @@ impl Launchd {
         self.wait_running(doing, domain, None, Some(0), until).await
     }
 
-    async fn bootstrap(
-        &self,
-        doing: &str,
-        domain: Domain,
-        file: &Usable,
-    ) -> Result<(), Next> {
+    async fn bootstrap(&self, doing: &str, domain: Domain, file: &Usable) -> Result<(), Next> {
         let until = within(self.patience.settle);
         let plist = self.place.plist();
         let shown = plist.to_string_lossy();
