@@ -2,7 +2,6 @@
 #![allow(unreachable_pub)]
 // Helpers of tests fail as tests do; clippy's own exception ends at functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![allow(unreachable_pub)]
 
 mod bad_registry;
 mod client;
