@@ -242,7 +242,8 @@ fn describe(state: &ModuleState, now: &Snapshot, out: &mut RowStatus) {
     }
     if let Some(error) = &state.start_error {
         out.notes
-            .extend(error.error_description.lines().take(4).map(str::to_owned));
+            .extend(error.error_description.lines().next().map(str::to_owned));
+        out.notes.extend(error.sysadmin_hint.clone());
         out.start_error = Some(error.clone());
     } else if state.status == ModuleStatus::Crashed {
         let code = state
