@@ -208,6 +208,14 @@ impl Box {
         assert!(child.wait().unwrap().success(), "cannot write {path}");
     }
 
+    /// Stops the box's PID 1 for good: only from outside can it be.
+    pub fn stop_pid_1(&self) {
+        let kill = Command::new("kill")
+            .args(["-STOP", &self.pid.to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+    }
+
     /// Waits until a script, run as root, succeeds; fails the test after half a minute.
     #[track_caller]
     pub fn wait_for(&self, script: &str) {

@@ -163,6 +163,8 @@ impl Systemd {
         match bus.call(job, interface, "Get", &state).await {
             Ok(_) => Ok(true),
             Err(Fault::Refused { .. }) => Ok(false),
+            // It takes its jobs along; the next look finds it.
+            Err(Fault::Away(_)) => Ok(true),
             Err(Fault::Unreachable(error)) => Err(error),
         }
     }
