@@ -34,15 +34,24 @@ impl Ran {
     /// The one JSON document on stdout.
     pub fn json(&self) -> serde_json::Value {
         let mut documents = serde_json::Deserializer::from_str(&self.out).into_iter();
-        let first = documents.next().unwrap_or_else(|| panic!("no document: {self:?}"));
-        assert!(documents.next().is_none(), "more than one document: {self:?}");
+        let first = documents
+            .next()
+            .unwrap_or_else(|| panic!("no document: {self:?}"));
+        assert!(
+            documents.next().is_none(),
+            "more than one document: {self:?}"
+        );
         first.unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
 
     /// Asserts the exit status, showing everything when it differs.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.out, self.err
+        );
         self
     }
 }
@@ -50,7 +59,10 @@ impl Ran {
 impl From<Output> for Ran {
     fn from(output: Output) -> Self {
         use std::os::unix::process::ExitStatusExt;
-        let code = output.status.code().or(output.status.signal().map(|s| 128 + s));
+        let code = output
+            .status
+            .code()
+            .or(output.status.signal().map(|s| 128 + s));
         Self {
             code: code.unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -62,7 +74,12 @@ impl From<Output> for Ran {
 impl Sandbox {
     /// An empty home directory; the box's own folder is not made yet.
     pub fn new() -> Self {
-        Self { dir: tempfile::Builder::new().prefix("parachute-test-").tempdir().unwrap() }
+        Self {
+            dir: tempfile::Builder::new()
+                .prefix("parachute-test-")
+                .tempdir()
+                .unwrap(),
+        }
     }
 
     /// The user's folder.
@@ -86,7 +103,10 @@ impl Sandbox {
         command
             .args(args)
             .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
             .env("HOME", self.user_dir())
             .env("LANG", "C.UTF-8")
             .env("PARACHUTE_MANAGER", "none")
@@ -114,7 +134,9 @@ impl Sandbox {
     pub fn row(&self, name: &str) -> serde_json::Value {
         let status = self.status();
         let rows = status["modules"].as_array().unwrap().clone();
-        rows.into_iter().find(|r| r["name"] == name).unwrap_or_else(|| panic!("no row {name}: {status}"))
+        rows.into_iter()
+            .find(|r| r["name"] == name)
+            .unwrap_or_else(|| panic!("no row {name}: {status}"))
     }
 
     /// Adds a module that is this binary's own test module with these habits; gives its port.
@@ -149,7 +171,10 @@ impl Sandbox {
     pub fn file(&self, path: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.at(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::File::create(&path).unwrap().write_all(text.as_ref()).unwrap();
+        fs::File::create(&path)
+            .unwrap()
+            .write_all(text.as_ref())
+            .unwrap();
         path
     }
 
@@ -182,7 +207,10 @@ impl Drop for Sandbox {
         for pid in pids() {
             let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             if environ.split(|&b| b == 0).any(|v| v == mark.as_bytes()) {
-                let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
+                let _ = Command::new("kill")
+                    .args(["-KILL", &pid.to_string()])
+                    .stderr(Stdio::null())
+                    .status();
             }
         }
     }
@@ -190,21 +218,35 @@ impl Drop for Sandbox {
 
 /// Every pid there is.
 pub fn pids() -> Vec<u32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect()
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|e| e.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 /// Lives, and is no zombie.
 pub fn alive(pid: u32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
+    let state = stat
+        .rsplit(')')
+        .next()
+        .and_then(|rest| rest.trim_start().chars().next());
     !matches!(state, Some('Z' | 'X') | None)
 }
 
 /// A port that nobody listens on. The kernel hands them out in turn, so the next caller gets
 /// another one.
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// Does somebody accept connections there.
@@ -220,7 +262,10 @@ pub fn until<T>(what: &str, mut met: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = met() {
             return found;
         }
-        assert!(Instant::now() < deadline, "{what} did not happen within {PATIENCE:?}");
+        assert!(
+            Instant::now() < deadline,
+            "{what} did not happen within {PATIENCE:?}"
+        );
         std::thread::park_timeout(Duration::from_millis(5));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Exit, Result},
-    lifecycle::{Change, Did, exit_of},
+    lifecycle::{Change, Did, exit_of, shared_exit},
     output::{self, Output, Report, SCHEMA, style},
 };
 use serde::Serialize;
@@ -118,12 +118,7 @@ impl Report for Plan<'_> {
     }
 
     fn exit(&self) -> Exit {
-        let mut exits = self
-            .steps
-            .iter()
-            .filter_map(|s| s.error.as_ref())
-            .map(Error::exit);
-        exits.next().unwrap_or(Exit::Success)
+        shared_exit(self.steps.iter().filter_map(|s| s.error.as_ref()))
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
         Site,
         status::{BoxStatus, State},
     },
+    modules::registry::Registry,
     output::{Output, Report, SCHEMA},
 };
 use serde::Serialize;
@@ -35,7 +36,15 @@ impl Report for Health {
 
 /// Carries it out.
 pub async fn run(_: &Args, site: &Site, out: &Output) -> Result<Exit> {
-    let (health, exit) = word(&site.observe().await);
+    let status = site.observe().await;
+    let (health, exit) = match Registry::read(&site.home) {
+        // Nobody can say then what should run here.
+        Err(error) if status.rows().next().is_none() => {
+            out.warn(&error.message);
+            ("failing", Exit::Failed)
+        }
+        _ => word(&status),
+    };
     Ok(out.report(&Health {
         schema: SCHEMA,
         health,

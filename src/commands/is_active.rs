@@ -3,6 +3,7 @@
 use crate::{
     error::{Exit, Result},
     lifecycle::{Site, status::State, unknown_in},
+    modules::registry::Registry,
     output::Output,
 };
 
@@ -20,7 +21,10 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
     let active = match &args.name {
         Some(name) => match status.row(name) {
             Some(row) => row.state == State::Active,
-            None => return Err(unknown_in(&status, name)),
+            None => {
+                Registry::read(&site.home)?;
+                return Err(unknown_in(&status, name));
+            }
         },
         None => {
             status.rows().next().is_some() && status.rows().all(|row| row.state == State::Active)

@@ -40,8 +40,7 @@ impl Args {
 pub async fn run(args: &Args, site: &mut Site, out: &Output) -> Result<Exit> {
     let targets = Targets::of(&args.names);
     if args.dry_run {
-        let mut plan = site.plan_stop(&targets).await?;
-        plan.extend(site.plan_start(&targets).await?);
+        let plan = site.plan_restart(&targets).await?;
         let steps: Vec<Step> = plan
             .into_iter()
             .map(|(name, what)| Step::of(name, what))

@@ -7,6 +7,7 @@ use crate::{
         status::{BoxStatus, RowStatus, State, Way},
         unknown_in,
     },
+    modules::registry::Registry,
     output::{
         Output, Report, style,
         table::{self, Column, Row},
@@ -39,6 +40,7 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
     let mut status = site.observe().await;
     for name in &args.names {
         if status.row(name).is_none() {
+            Registry::read(&site.home)?;
             return Err(unknown_in(&status, name));
         }
     }

@@ -8,13 +8,14 @@ use crate::{
         status::{BoxStatus, RowStatus, State},
         unknown_in,
     },
+    modules::registry::Registry,
     output::Output,
 };
 use std::time::{Duration, Instant};
 
 /// Wait until the modules named, or all of them, are active or inactive
 ///
-/// Exit 0 when they are, 6 when the time is over. Prints nothing but what is still missing then.
+/// Exit 0 when they are, 6 when the time is over, 3 when there is nothing to wait for. Prints nothing but what is still missing then.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Modules to wait for [default: all]
@@ -49,10 +50,25 @@ impl For {
 /// Carries it out.
 pub async fn run(args: &Args, site: &Site, cx: &Context, out: &Output) -> Result<Exit> {
     let deadline = Instant::now() + Duration::from_secs(args.timeout);
+    let first = site.observe().await;
+    if args.names.is_empty() && first.rows().next().is_none() {
+        Registry::read(&site.home)?;
+        if args.want == For::Active {
+            return Err(Error::new(
+                Code::NotInstalled,
+                "nothing is installed on this box, so nothing will be active",
+            ));
+        }
+    }
     // Nothing tells of a module's health but asking; an observation costs a few milliseconds.
     let mut pause = Duration::from_millis(10);
+    let mut seen = Some(first);
     loop {
-        let missing = missing(&site.observe().await, args)?;
+        let now = match seen.take() {
+            Some(first) => first,
+            None => site.observe().await,
+        };
+        let missing = missing(&now, args)?;
         if missing.is_empty() {
             cx.tell.waiting(None);
             return Ok(out.answer("met", true, Exit::Success));

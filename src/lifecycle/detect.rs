@@ -232,7 +232,7 @@ pub fn launchd(cx: &Context, scope: Scope) -> Option<Launchd> {
     let path = cx.var("PATH").cloned().unwrap_or_default();
     Some(Launchd::new(
         place,
-        Ctl::new(path, env),
+        Ctl::new(&path, env),
         cx.exe.clone(),
         cx.uid,
     ))

@@ -46,6 +46,11 @@ impl Targets {
         }
     }
 
+    /// Is the hub named.
+    pub fn named_hub(&self) -> bool {
+        *self != Self::Everything && self.hub()
+    }
+
     /// The same without the hub; `None` when nothing is left of them.
     pub fn without_hub(&self) -> Option<Self> {
         match self {
@@ -147,10 +152,12 @@ impl Serialize for Change {
 
 /// The exit status of several changes: the one they share, or 1 when they failed differently.
 pub fn exit_of(changes: &[Change]) -> Exit {
-    let mut exits = changes
-        .iter()
-        .filter_map(|c| c.what.as_ref().err())
-        .map(Error::exit);
+    shared_exit(changes.iter().filter_map(|c| c.what.as_ref().err()))
+}
+
+/// As [`exit_of`], of the errors alone.
+pub fn shared_exit<'a>(errors: impl Iterator<Item = &'a Error>) -> Exit {
+    let mut exits = errors.map(Error::exit);
     let Some(first) = exits.next() else {
         return Exit::Success;
     };

@@ -202,6 +202,17 @@ impl Site {
         }
     }
 
+    /// What `restart` would do, in order.
+    pub async fn plan_restart(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
+        match &self.way {
+            Lifecycle::Managed(way) => way.plan_restart(targets).await,
+            Lifecycle::Detached(way) => match targets.without_hub() {
+                Some(rest) if !targets.named_hub() => way.plan_restart(&rest),
+                _ => self.plan_start(targets).await,
+            },
+        }
+    }
+
     /// What `stop` would do, in order.
     pub async fn plan_stop(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
         match &self.way {

@@ -123,7 +123,12 @@ pub fn rename(home: &Home, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Resu
 /// hold it.
 pub fn lock(home: &Home, path: impl AsRef<Path>, bound: Duration) -> Result<File> {
     let path = path.as_ref();
-    let file = append(home, path, 0o644)?;
+    // On a file system that has become full or read-only, a lock file that is there will do as it is.
+    let file = match append(home, path, 0o644) {
+        Ok(file) => file,
+        Err(error) if error.code == Code::Io => open(home, path)?.ok_or(error)?,
+        Err(error) => return Err(error),
+    };
     let deadline = Instant::now() + bound;
     let mut pause = Duration::from_millis(5);
     loop {

@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Exit},
 };
 use anstyle::{AnsiColor, Style};
+use clap::error::ErrorKind;
 use serde::Serialize;
 use std::{
     io::{self, IsTerminal, Write},
@@ -162,12 +163,17 @@ pub fn usage(error: &clap::Error) -> u8 {
         .any(|a| a == "--json");
     if error.use_stderr() && wants_json {
         let full = error.to_string();
-        let message = full
-            .lines()
+        let what = full
+            .split("\n\n")
             .next()
             .unwrap_or_default()
-            .trim_start_matches("error: ")
-            .to_owned();
+            .trim_start_matches("error: ");
+        let message = match error.kind() {
+            ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                "no verb was given".to_owned()
+            }
+            _ => what.split_whitespace().collect::<Vec<_>>().join(" "),
+        };
         let error = Error::new(crate::error::Code::Usage, message).hint("see `parachute --help`");
         let _ = json(&Failure {
             schema: SCHEMA,

@@ -122,14 +122,34 @@ impl Detached {
     pub fn plan_start(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
         let (rows, failed) = self.targets(targets)?;
         let rows = self.startable(rows, targets);
+        if rows.is_empty() && failed.is_empty() {
+            return Err(nothing_installed());
+        }
         let now = start::snapshot()?;
-        let mut plan: Vec<_> = failed
-            .into_iter()
-            .map(|c| (c.who, c.what.map(|_| String::new())))
-            .collect();
+        let mut plan = not_planned(failed);
         plan.extend(
             rows.iter()
-                .map(|row| (row.short().to_owned(), start::would(self, row, &now))),
+                .map(|row| (row.short().to_owned(), start::would(self, row, &now, false))),
+        );
+        Ok(plan)
+    }
+
+    /// What `restart` would do, in order.
+    pub fn plan_restart(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
+        let (rows, failed) = self.targets(targets)?;
+        let rows = self.startable(rows, targets);
+        if rows.is_empty() && failed.is_empty() {
+            return Err(nothing_installed());
+        }
+        let now = start::snapshot()?;
+        let mut plan = not_planned(failed);
+        plan.extend(
+            rows.iter()
+                .map(|row| (row.short().to_owned(), stop::would(self, row, &now))),
+        );
+        plan.extend(
+            rows.iter()
+                .map(|row| (row.short().to_owned(), start::would(self, row, &now, true))),
         );
         Ok(plan)
     }
@@ -138,10 +158,7 @@ impl Detached {
     pub fn plan_stop(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
         let (rows, failed) = self.targets(targets)?;
         let now = start::snapshot()?;
-        let mut plan: Vec<_> = failed
-            .into_iter()
-            .map(|c| (c.who, c.what.map(|_| String::new())))
-            .collect();
+        let mut plan = not_planned(failed);
         plan.extend(
             rows.iter()
                 .map(|row| (row.short().to_owned(), stop::would(self, row, &now))),
@@ -315,6 +332,14 @@ impl Detached {
     fn turn(&self, row: &Row) -> Result<File> {
         files::lock(&self.home, rel::turn(row.short()), TURN)
     }
+}
+
+/// Targets that failed before anything could be planned for them.
+fn not_planned(failed: Vec<Change>) -> Vec<(String, Result<String>)> {
+    failed
+        .into_iter()
+        .filter_map(|c| Some((c.who, Err(c.what.err()?))))
+        .collect()
 }
 
 /// `start` on a box with nothing on it.

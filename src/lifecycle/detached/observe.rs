@@ -9,6 +9,7 @@ use super::{
 use crate::{
     api::{StartError, StartErrorType},
     client::{self, Probe},
+    error::Code,
     home::rel,
     lifecycle::status::{BoxStatus, RowStatus, State, Way},
     modules::{
@@ -64,11 +65,23 @@ pub(super) async fn observe(detached: &Detached) -> BoxStatus {
     for (at, answer) in asked.into_iter().zip(answers) {
         probes[at] = Some(answer);
     }
-    let modules = seen
+    let modules: Vec<RowStatus> = seen
         .into_iter()
         .zip(probes)
         .map(|(seen, probe)| tell(detached, seen, probe, &listeners))
         .collect();
+    let live = |row: &&Row| {
+        modules
+            .iter()
+            .any(|m| m.service == row.name && m.state == State::Active)
+    };
+    let come_good: Vec<&Row> = registry
+        .rows
+        .iter()
+        .filter(|r| r.last_start_error.is_some())
+        .filter(live)
+        .collect();
+    notes.extend(forget(detached, &come_good));
     BoxStatus {
         schema: crate::api::SCHEMA,
         home: detached.home.clone(),
@@ -78,6 +91,37 @@ pub(super) async fn observe(detached: &Detached) -> BoxStatus {
         modules,
         notes,
         unreachable: false,
+    }
+}
+
+/// Takes the start errors away of modules that have come good since: whoever sees that does it
+/// (contract, section 4). An error that was written meanwhile stays. Somebody who may only look
+/// leaves it to others.
+fn forget(detached: &Detached, rows: &[&Row]) -> Option<String> {
+    const FIELD: &str = "lastStartError";
+    if rows.is_empty() {
+        return None;
+    }
+    let edited = registry::edit(&detached.home, |document| {
+        let mut changed = false;
+        for row in rows {
+            let Some(fields) = document.row_mut(&row.name) else {
+                continue;
+            };
+            let there = fields
+                .get(FIELD)
+                .and_then(|value| serde_json::from_value(value.clone()).ok());
+            if there == row.last_start_error {
+                changed |= fields.shift_remove(FIELD).is_some();
+            }
+        }
+        Ok(changed)
+    });
+    match edited {
+        Err(error) if error.code != Code::NoPermission => Some(format!(
+            "the notes of failed starts could not be removed: {error}"
+        )),
+        _ => None,
     }
 }
 
@@ -124,7 +168,7 @@ fn tell(
         out.latency_ms = Some((latency.as_secs_f64() * 1e4).round() / 10.0);
     }
     match seen.standing {
-        Ok(Standing::Alive(group)) => alive(detached, process, &group, probe, listeners, &mut out),
+        Ok(Standing::Alive(group)) => alive(process, &group, probe, listeners, &mut out),
         Ok(standing) => down(detached, process, standing, probe, listeners, &mut out),
         Err(error) => {
             out.state = State::Failing;
@@ -140,7 +184,6 @@ fn tell(
 
 /// Proven members live.
 fn alive(
-    detached: &Detached,
     row: &Row,
     group: &Group,
     probe: Option<Probe>,
@@ -161,15 +204,8 @@ fn alive(
         }
         (Holding::Ours | Holding::Unknown, Some(Probe::Live { .. })) => {
             out.state = State::Active;
-            if row.last_start_error.is_some() {
-                out.start_error = None;
-                // It has come good since: whoever sees that takes the note away (field note 2).
-                if let Err(error) = registry::set_start_error(&detached.home, &row.name, None) {
-                    out.notes.push(format!(
-                        "the note of its failed start could not be removed: {error}"
-                    ));
-                }
-            }
+            // It has come good since.
+            out.start_error = None;
         }
         (Holding::Nobody, _) | (_, None) if age < PATIENCE => {
             out.state = State::Pending;

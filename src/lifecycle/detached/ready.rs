@@ -31,6 +31,8 @@ use std::{
 const SETTLE: Duration = Duration::from_millis(250);
 /// How long after that its port may stay silent.
 const WINDOW: Duration = Duration::from_secs(4);
+/// Both together: a module that is ready later than this was not ready in time.
+pub(super) const IN_TIME: Duration = Duration::from_millis(4250);
 /// How often the kernel is asked; the first is for the first tenth of a second.
 const TICKS: [Duration; 2] = [Duration::from_millis(4), Duration::from_millis(8)];
 /// How long a health path may take where the port's holder cannot be looked up.
@@ -161,20 +163,30 @@ async fn try_judge(
     if taken {
         return Err(squatter(&it.row, look.listeners()?));
     }
+    Err(unbound(
+        &it.row,
+        it.record.pid,
+        WINDOW,
+        excerpt(detached, it),
+    ))
+}
+
+/// The failure of a module that lives without listening.
+pub(super) fn unbound(row: &Row, pid: u32, age: Duration, log: Vec<String>) -> Failure {
     let said = format!(
-        "it runs (pid {}), and nothing listens on port {port} after 4 s",
-        it.record.pid
+        "it runs (pid {pid}), and nothing listens on port {} after {} s",
+        row.port,
+        age.as_secs()
     );
     let hint = format!(
         "it may be slow to start: `parachute status {0}`, `parachute logs {0}`",
-        it.row.short()
+        row.short()
     );
-    let log = excerpt(detached, it);
-    Err(Failure::of(
+    Failure::of(
         StartError::new(StartErrorType::StartedButUnbound, said),
         Some(hint),
         log,
-    ))
+    )
 }
 
 fn group_of(detached: &Detached, it: &Starting, now: &Snapshot) -> Option<Group> {

@@ -14,7 +14,7 @@ use crate::{
     modules::{launch, logfile, registry, registry::Row},
     os::{
         files, group, pidfile,
-        port::{self, Holder, Listeners},
+        port::{self, Holder, Holding, Listeners},
         process::{self, Snapshot},
         spawn,
     },
@@ -86,7 +86,7 @@ pub(super) async fn start(detached: &Detached, mut rows: Vec<Row>) -> Vec<Change
 /// Writes down what became of a start.
 fn conclude(detached: &Detached, row: Row, outcome: Result<Did, Failure>) -> Change {
     let recorded = match &outcome {
-        Ok(Did::Started { .. }) => None,
+        Ok(Did::Started { .. } | Did::AlreadyRunning { .. }) => None,
         Ok(_) => {
             return Change {
                 who: row.short().to_owned(),
@@ -108,15 +108,28 @@ fn conclude(detached: &Detached, row: Row, outcome: Result<Did, Failure>) -> Cha
     }
 }
 
-/// What a start would do, for people.
-pub(super) fn would(detached: &Detached, row: &Row, now: &Snapshot) -> Result<String> {
+/// What a start would do, for people; with `anew`, of a module that is stopped before.
+pub(super) fn would(detached: &Detached, row: &Row, now: &Snapshot, anew: bool) -> Result<String> {
     let short = row.short();
-    if let Standing::Alive(group) = record::standing(detached, row, now)? {
-        return Ok(format!("leave {short} running (pid {})", group.leader));
-    }
+    let alive = match record::standing(detached, row, now)? {
+        Standing::Alive(group) if !anew => {
+            return Ok(format!("leave {short} running (pid {})", group.leader));
+        }
+        Standing::Alive(group) => Some(group),
+        _ => None,
+    };
     let inputs = launch::gather(&detached.home, row, &detached.spawner)?;
     let launch = launch::plan(&inputs, &detached.spawner, "")?;
     let plan = launch::preflight(&launch).map_err(|e| Failure::of(e, None, Vec::new()).error)?;
+    let listeners = listeners()?;
+    let taken = listeners.on(row.port).next().is_some()
+        && !alive.is_some_and(|group| holds(row.port, &group, &listeners))
+        && !record::orphans(detached, row, now, &listeners)
+            .iter()
+            .any(|group| holds(row.port, group, &listeners));
+    if taken {
+        return Err(squatter(row, &listeners).error);
+    }
     let command = shlex::try_join(launch.argv.iter().map(String::as_str)).unwrap_or_default();
     let dir = plan
         .cwd
@@ -134,7 +147,7 @@ async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
     let now = snapshot()?;
     let short = row.short();
     match record::standing(detached, row, &now)? {
-        Standing::Alive(group) => return Ok(Begun::Running(Some(group.leader))),
+        Standing::Alive(group) => return running(detached, row, &group).await,
         Standing::Foreign { pid, why } => {
             detached.tell.warn(&format!(
                 "the pidfile of {short} names process {pid}, which is left alone: {why}"
@@ -143,6 +156,7 @@ async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
         }
         Standing::Died(_) | Standing::EarlierBoot | Standing::Down => {}
     }
+    let _ = files::remove(&detached.home, rel::stopped(short));
     let inputs = launch::gather(&detached.home, row, &detached.spawner)?;
     for warning in &inputs.warnings {
         detached.tell.warn(&format!("{short}: {warning}"));
@@ -151,7 +165,6 @@ async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
     let launch = launch::plan(&inputs, &detached.spawner, &spawn_id)?;
     let plan = launch::preflight(&launch).map_err(|e| Failure::of(e, None, Vec::new()))?;
     free_port(detached, row, &now).await?;
-    let _ = files::remove(&detached.home, rel::stopped(short));
     let path = rel::log(short);
     logfile::rotate_if_due(&detached.home, &path)?;
     let log = logfile::open(&detached.home, &path)?;
@@ -191,6 +204,35 @@ async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
     })))
 }
 
+/// It runs already. Is it ready too? One that was spawned a moment ago gets the rest of its time.
+async fn running(detached: &Detached, row: &Row, group: &group::Group) -> Result<Begun, Failure> {
+    let age = group
+        .members
+        .iter()
+        .map(|p| p.age())
+        .max()
+        .unwrap_or_default();
+    let members = || match snapshot().and_then(|now| record::standing(detached, row, &now)) {
+        Ok(Standing::Alive(group)) => group.members,
+        _ => Vec::new(),
+    };
+    let deadline = Instant::now() + ready::IN_TIME.saturating_sub(age);
+    match port::until_held(row.port, members, deadline).await {
+        Holding::Ours | Holding::Unknown => Ok(Begun::Running(Some(group.leader))),
+        Holding::Theirs => Err(squatter(row, &listeners()?)),
+        Holding::Nobody => Err(ready::unbound(
+            row,
+            group.leader,
+            age.max(ready::IN_TIME),
+            Vec::new(),
+        )),
+    }
+}
+
+fn holds(port: u16, group: &group::Group, listeners: &Listeners) -> bool {
+    port::held(port, &group.members, listeners) == Holding::Ours
+}
+
 /// Sees to it that the port is free: an orphan that is provably of this module is stopped, a
 /// stranger is named and left alone.
 async fn free_port(detached: &Detached, row: &Row, now: &Snapshot) -> Result<(), Failure> {
@@ -199,10 +241,10 @@ async fn free_port(detached: &Detached, row: &Row, now: &Snapshot) -> Result<(),
         return Ok(());
     }
     let orphans = record::orphans(detached, row, now, &listeners);
-    let holds = |group: &group::Group| {
-        port::held(row.port, &group.members, &listeners) == port::Holding::Ours
-    };
-    if orphans.iter().any(holds) {
+    if orphans
+        .iter()
+        .any(|group| holds(row.port, group, &listeners))
+    {
         detached.tell.say(&format!(
             "stopping an earlier life of {} that still holds port {}",
             row.short(),

@@ -122,16 +122,23 @@ fn living(detached: &Detached, row: &Row, now: &Snapshot) -> Result<Vec<Group>> 
 /// Clears the record, and says so when the port is still held.
 fn finish(detached: &Detached, row: &Row, did: Did) -> Change {
     let short = row.short();
-    let clear = || -> Result<()> {
-        if row.last_start_error.is_some() {
-            files::replace(&detached.home, rel::stopped(short), 0o644, b"")?;
-        }
-        pidfile::remove(&detached.home, &rel::pidfile(short))
+    let mark = || match row.last_start_error {
+        Some(_) => files::replace(&detached.home, rel::stopped(short), 0o644, b""),
+        None => Ok(()),
     };
-    if detached.home.root().is_dir()
-        && let Err(error) = clear()
-    {
-        return Change::failed(short, error);
+    if detached.home.root().is_dir() {
+        // It has ended, which was the task; a disk that is full or read-only does not change that.
+        for error in [
+            pidfile::remove(&detached.home, &rel::pidfile(short)),
+            mark(),
+        ]
+        .into_iter()
+        .filter_map(Result::err)
+        {
+            detached.tell.warn(&format!(
+                "{short} is stopped, but that could not be recorded: {error}"
+            ));
+        }
     }
     if let Ok(listeners) = listeners()
         && listeners.on(row.port).next().is_some()

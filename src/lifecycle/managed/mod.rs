@@ -196,6 +196,15 @@ impl Managed {
         Ok(self.plan_each(targets, "stop"))
     }
 
+    /// What `restart` would do, in order.
+    pub async fn plan_restart(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
+        if targets.hub() {
+            let would = format!("have {} restart the hub", self.manager.name());
+            return Ok(vec![("hub".to_owned(), Ok(would))]);
+        }
+        Ok(self.plan_each(targets, "restart"))
+    }
+
     fn plan_each(&self, targets: &Targets, verb: &str) -> Vec<(String, Result<String>)> {
         let named = |(name, short): (String, Result<String>)| {
             (

@@ -118,7 +118,7 @@ impl Launchd {
     }
 
     /// Asks every domain that the hub may be in.
-    pub(super) async fn find(&self, until: Instant) -> Result<Found> {
+    pub(super) async fn seek(&self, until: Instant) -> Result<Found> {
         let mut found = Found::default();
         for domain in self.place.domains() {
             match self.ask(domain, until).await? {

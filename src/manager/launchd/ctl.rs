@@ -1,11 +1,14 @@
 //! Runs launchctl(1): found on PATH, in the C locale, for a bounded time, with bounded output, and
 //! killed when its time is up. Knows no verb's meaning.
 
-use crate::error::{Code, Error, Result};
+use crate::{
+    error::{Code, Error, Result},
+    os::spawn::{self, Found},
+};
 use std::{
-    ffi::OsString,
-    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
-    path::{Path, PathBuf},
+    ffi::{OsStr, OsString},
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
     process::Stdio,
     time::Duration,
 };
@@ -64,8 +67,10 @@ pub struct Ctl {
 }
 
 impl Ctl {
-    /// With a PATH to look it up in, and more variables for it.
-    pub fn new(path: OsString, env: Vec<(OsString, OsString)>) -> Self {
+    /// With a PATH to look it up in, of which only absolute folders count, and more variables.
+    pub fn new(path: &OsStr, env: Vec<(OsString, OsString)>) -> Self {
+        let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
+        let path = std::env::join_paths(folders).unwrap_or_default();
         Self { path, env }
     }
 
@@ -142,21 +147,16 @@ impl Ctl {
 
     /// The program: on PATH, else where every Mac has it.
     fn find(&self, name: &str, usual: &str) -> Result<PathBuf> {
-        std::env::split_paths(&self.path)
-            .filter(|dir| dir.is_absolute())
-            .map(|dir| dir.join(name))
-            .chain([PathBuf::from(usual)])
-            .find(|path| is_executable(path))
-            .ok_or_else(|| {
-                unreachable(format!("`{name}` is not on this machine's PATH"))
-                    .hint("launchd is macOS's; elsewhere run `PARACHUTE_MANAGER=none parachute …`")
-            })
+        for program in [name, usual] {
+            if let Found::Executable(path) = spawn::find(program, None, &self.path) {
+                return Ok(path);
+            }
+        }
+        Err(
+            unreachable(format!("`{name}` is not on this machine's PATH"))
+                .hint("launchd is macOS's; elsewhere run `PARACHUTE_MANAGER=none parachute …`"),
+        )
     }
-}
-
-fn is_executable(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 fn unreachable(message: String) -> Error {

@@ -107,12 +107,14 @@ pub(super) fn port(env: &Environment) -> u16 {
         .unwrap_or(HUB_PORT)
 }
 
-/// The home that a unit's environment says, else that of the user it runs as.
-pub(super) fn home(env: &Environment, user_dir: Option<&Path>) -> Option<Home> {
-    env.get("PARACHUTE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .or_else(|| user_dir.map(|dir| dir.join(".parachute")))
+/// The home of our own `--home`, else of the unit's environment, else of the user it runs as.
+pub(super) fn home(given: Option<&str>, env: &Environment, dir: Option<&Path>) -> Option<Home> {
+    let absolute = |path: &str| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
+    given
+        .and_then(absolute)
+        .or_else(|| absolute(env.get("PARACHUTE_HOME")?))
+        .or_else(|| Some(absolute(env.get("HOME")?)?.join(".parachute")))
+        .or_else(|| Some(dir?.join(".parachute")))
         .map(Home::new)
 }
 

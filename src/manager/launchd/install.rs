@@ -114,7 +114,7 @@ impl Launchd {
     pub async fn plan_remove(&self) -> Result<Plan> {
         let path = self.place.plist();
         let mut plan = Plan::default();
-        let found = self.find(within(self.patience.look)).await?;
+        let found = self.seek(within(self.patience.look)).await?;
         if !found.jobs.is_empty() || found.odd.is_some() {
             plan.steps.push(Step::Stop);
         }
@@ -186,7 +186,7 @@ impl Launchd {
     /// A loaded hub goes on as it was loaded, and a person's word is left standing.
     async fn note_loaded(&self, plan: &mut Plan) -> Result<()> {
         let until = within(self.patience.look);
-        let found = match self.find(until).await {
+        let found = match self.seek(until).await {
             Ok(found) => found,
             // The file can be written all the same; the start will say it again.
             Err(error) if is_unreachable(&error) => {

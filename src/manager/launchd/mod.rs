@@ -10,6 +10,7 @@ pub mod domain;
 mod file;
 mod install;
 pub mod list;
+mod load;
 mod logs;
 pub mod plist;
 pub mod print;
@@ -18,6 +19,7 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 mod verbs;
+mod wait;
 
 use super::{Follow, Installed, ServiceManager, Tail, UnitState};
 use crate::{
@@ -31,6 +33,9 @@ use domain::Place;
 use file::OnDisk;
 pub use install::{Plan, Step};
 use std::{path::PathBuf, time::Duration};
+
+/// Between two questions while waiting; launchd has no event for it.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The hub's label.
 pub const LABEL: &str = "computer.parachute.hub";
@@ -82,6 +87,17 @@ impl Launchd {
         }
     }
 
+    /// Looks whether this place has a hub unit. `None` where it has none: neither a property list
+    /// nor a job, or no property list and nobody to ask.
+    pub async fn find(self) -> Result<Option<(Self, Installed)>> {
+        match self.look().await {
+            Ok(unit) if unit.state == UnitState::NotInstalled => Ok(None),
+            Ok(unit) => Ok(Some((self, unit))),
+            Err(error) if is_unreachable(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Where it is kept.
     pub fn place(&self) -> &Place {
         &self.place
@@ -99,7 +115,7 @@ impl ServiceManager for Launchd {
     async fn look(&self) -> Result<Installed> {
         let disk = file::look(&self.place);
         let until = within(self.patience.look);
-        let (found, overridden) = match self.find(until).await {
+        let (found, overridden) = match self.seek(until).await {
             Ok(found) => {
                 let domain = found.there.first().copied();
                 let overridden = match domain {
@@ -156,6 +172,8 @@ impl ServiceManager for Launchd {
         };
         let (uid, dir) = file::user(&self.place, user.as_deref());
         let installed = state != UnitState::NotInstalled;
+        let ours = program::is_ours(&argv, &self.exe);
+        let given = program::flag(&argv, "--home").filter(|_| ours);
         Ok(Installed {
             scope: self.place.scope,
             path: match &disk {
@@ -166,10 +184,10 @@ impl ServiceManager for Launchd {
                 OnDisk::Usable(_) => disabled.map(|disabled| automatic && !disabled),
                 _ => None,
             },
-            home: file::home(&env, dir.as_deref()).filter(|_| installed),
+            home: file::home(given, &env, dir.as_deref()).filter(|_| installed),
             port: file::port(&env),
             uid,
-            ours: program::is_ours(&argv, &self.exe),
+            ours,
             drop_ins: Vec::new(),
             state: dated(state),
             restarts: printed
@@ -177,7 +195,7 @@ impl ServiceManager for Launchd {
                 .map(|runs| runs.saturating_sub(1)),
             cpu: None,
             memory: None,
-            notes: Vec::new(),
+            notes: notes(&disk, &found, disabled, &self.place),
         })
     }
 
@@ -200,6 +218,42 @@ impl ServiceManager for Launchd {
     fn follow(&self, tail: &Tail) -> Follow {
         self.log_follow(tail)
     }
+}
+
+/// What a person should know beside the state.
+fn notes(
+    disk: &OnDisk,
+    found: &Result<ask::Found>,
+    disabled: Option<bool>,
+    place: &Place,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    let Ok(found) = found else {
+        return notes;
+    };
+    let plist = place.plist();
+    if !found.jobs.is_empty() {
+        match disk {
+            OnDisk::Absent => notes.push(format!(
+                "{} is gone: once stopped, the hub stays so",
+                plist.display()
+            )),
+            OnDisk::Unusable(why) => notes.push(format!(
+                "launchd would refuse {} from now on: {why}",
+                plist.display()
+            )),
+            OnDisk::Usable(_) if disabled == Some(true) => {
+                notes.push("the hub is disabled in launchd: once stopped, it stays so".into());
+            }
+            OnDisk::Usable(_) => {}
+        }
+    }
+    if let [(first, _), (second, _), ..] = &found.jobs[..] {
+        notes.push(format!(
+            "the hub is loaded twice, in {first} and in {second}: `parachute stop`, then `parachute start`"
+        ));
+    }
+    notes
 }
 
 /// A running hub with the time since when: launchd does not tell, the kernel does.

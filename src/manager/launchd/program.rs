@@ -1,15 +1,16 @@
-//! Which program a unit runs: this one, another build of it, or a hub of other make.
+//! Which program a unit runs and what its words say: this one, another build of it, or a hub of
+//! other make.
 
 use std::{fs::File, io::Read, path::Path};
 
 /// Is `argv` this program's `serve`? A hub of other make is a script for an interpreter, or lies
 /// under another name; another build of ours is native and has our name.
 pub(super) fn is_ours(argv: &[String], exe: &Path) -> bool {
-    let [program, verb, ..] = argv else {
+    let [program, words @ ..] = argv else {
         return false;
     };
     let path = Path::new(program);
-    if verb != "serve" || !path.is_absolute() {
+    if !words.iter().any(|word| word == "serve") || !path.is_absolute() {
         return false;
     }
     if let (Ok(theirs), Ok(ours)) = (path.canonicalize(), exe.canonicalize())
@@ -17,8 +18,7 @@ pub(super) fn is_ours(argv: &[String], exe: &Path) -> bool {
     {
         return true;
     }
-    let same_name = path.file_name().is_some_and(|name| name == "parachute");
-    same_name && !is_script(path)
+    path.file_name().is_some_and(|name| name == "parachute") && !is_script(path)
 }
 
 /// Begins as a script does; a file that cannot be read is no script.
@@ -29,4 +29,21 @@ fn is_script(path: &Path) -> bool {
             .and_then(|mut file| file.read_exact(&mut head))
             .is_ok()
         && &head == b"#!"
+}
+
+/// The value of `--name X` or `--name=X`.
+pub(super) fn flag<'a>(argv: &'a [String], name: &str) -> Option<&'a str> {
+    let mut words = argv.iter().skip(1);
+    while let Some(word) = words.next() {
+        if word == name {
+            return words.next().map(String::as_str);
+        }
+        if let Some(value) = word
+            .strip_prefix(name)
+            .and_then(|rest| rest.strip_prefix('='))
+        {
+            return Some(value);
+        }
+    }
+    None
 }

@@ -10,7 +10,7 @@ fn stub(lines: &str) -> (tempfile::TempDir, Ctl) {
     let path = dir.path().join("launchctl");
     fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    let ctl = Ctl::new(dir.path().as_os_str().to_owned(), Vec::new());
+    let ctl = Ctl::new(dir.path().as_os_str(), Vec::new());
     (dir, ctl)
 }
 
@@ -60,7 +60,7 @@ fn it_runs_in_the_c_locale_without_input() {
 
 #[test]
 fn a_missing_one_is_said() {
-    let ctl = Ctl::new("/nonexistent".into(), Vec::new());
+    let ctl = Ctl::new("/nonexistent".as_ref(), Vec::new());
     let error = block(ctl.run(&["print"], within(Duration::from_secs(5)))).unwrap_err();
     // On a Mac it is where it always is.
     if !Path::new("/bin/launchctl").exists() {
