@@ -105,6 +105,11 @@ fn act() {
                 let exe = "/usr/local/bin/parachute".as_ref();
                 answer(look_for_user(&user, exe).await)
             }
+            "change" => {
+                let mut changes = manager.changes().await.unwrap().unwrap();
+                std::fs::write("/run/watching", "").unwrap();
+                answer(Ok(changes.next().await))
+            }
             // As a person at a terminal.
             "ask-start" => {
                 let caller = Caller {

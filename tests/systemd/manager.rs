@@ -519,3 +519,15 @@ fn systemd_reloading_and_executing_itself_anew_loses_no_job() {
     });
     assert!(b.state()["Running"].is_object());
 }
+
+#[test]
+fn a_change_of_the_unit_is_told() {
+    let Some(b) = Box::start() else { return };
+    b.install(WELL, "");
+    std::thread::scope(|s| {
+        let told = s.spawn(|| b.drive(Root, "change system"));
+        b.wait_for("test -e /run/watching");
+        b.sh("systemctl start parachute-hub");
+        assert_eq!(told.join().unwrap(), Ok(Value::Bool(true)));
+    });
+}

@@ -22,7 +22,7 @@ pub use remote::{look_as_json, look_for_user};
 pub use stale::{StaleUnit, stale_units};
 pub use unit::render;
 
-use super::{Follow, Installed, Scope, ServiceManager, Tail, UnitState};
+use super::{Changes, Follow, Installed, Scope, ServiceManager, Tail, UnitState};
 use crate::error::{Code, Error, Result};
 use async_trait::async_trait;
 use bus::{Bus, Fault};
@@ -31,7 +31,10 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use tokio::{sync::OnceCell, time::Instant};
+use tokio::{
+    sync::{OnceCell, mpsc::error::TrySendError},
+    time::Instant,
+};
 
 /// The hub's unit.
 pub const UNIT: &str = "parachute-hub.service";
@@ -228,6 +231,27 @@ impl ServiceManager for Systemd {
 
     async fn restart(&self) -> Result<()> {
         self.job(job::Verb::Restart).await
+    }
+
+    async fn changes(&self) -> Result<Option<Changes>> {
+        let path = object(UNIT);
+        let stream = self.signals(
+            &path,
+            "org.freedesktop.DBus.Properties",
+            "PropertiesChanged",
+            None,
+        );
+        let mut stream = stream.await.map_err(|fault| self.explain(fault, "watch"))?;
+        let (tell, told) = tokio::sync::mpsc::channel(1);
+        tokio::spawn(async move {
+            while let Some(Ok(_)) = bus::next(&mut stream).await {
+                // One that is not heard yet stands for this one, too.
+                if let Err(TrySendError::Closed(())) = tell.try_send(()) {
+                    return;
+                }
+            }
+        });
+        Ok(Some(Changes(told)))
     }
 
     async fn logs(&self, tail: &Tail) -> Result<Vec<String>> {
