@@ -12,6 +12,7 @@
 mod driver;
 mod init;
 mod manager;
+mod scenario;
 mod unit;
 
 use std::{
