@@ -11,13 +11,13 @@ use std::time::Duration;
 
 /// Whom a verb is about.
 #[derive(Debug, clap::Args)]
-pub struct Aim {
+pub(super) struct Aim {
     /// Modules, or `hub` [default: everything]
     #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// Say what would be done, in order, and do none of it
     #[arg(long)]
-    pub dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 impl Aim {
@@ -28,13 +28,13 @@ impl Aim {
 
 /// How the hub is started, where it must be.
 #[derive(Debug, clap::Args)]
-pub struct HubStart {
+pub(super) struct HubStart {
     /// With `hub`: modules that run without one are restarted under it
     #[arg(long)]
-    pub adopt: bool,
+    pub(super) adopt: bool,
     /// How long the hub may take to answer, in seconds [default: 15]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub timeout: Option<u64>,
+    pub(super) timeout: Option<u64>,
 }
 
 impl HubStart {
