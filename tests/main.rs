@@ -9,6 +9,7 @@ mod fakes;
 mod field_notes;
 #[cfg(target_os = "linux")]
 mod hub;
+mod launchd;
 mod layers;
 mod logs;
 mod registering;

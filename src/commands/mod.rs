@@ -28,10 +28,7 @@ use crate::{
     error::{Code, Error, Exit, Result},
     home::Home,
     lifecycle::{self, Site},
-    manager::{
-        Scope,
-        systemd::{self, Caller},
-    },
+    manager::{Scope, systemd},
     os::identity,
     output::Output,
 };
@@ -91,7 +88,7 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
 
 /// What root asks this program as another user: how that user's unit stands.
 async fn unit_look(cx: &Context, out: &Output) -> Result<Exit> {
-    let json = systemd::look_as_json(&Caller::of(cx)).await;
+    let json = systemd::look_as_json(&lifecycle::systemd_caller(cx)).await;
     out.human(|to| writeln!(to, "{json}"))
         .map_err(|e| Error::new(Code::Io, format!("cannot write to stdout: {e}")))?;
     Ok(Exit::Success)
