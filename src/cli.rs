@@ -74,6 +74,10 @@ pub enum Verb {
     Wait(commands::wait::Args),
     /// This box in one word: exit 0 when it is well
     Health(commands::health::Args),
+    /// Run the hub in the foreground
+    Serve(commands::serve::Args),
+    /// The operator's token and the key behind it
+    Auth(commands::auth::Args),
     /// Make the hub a service that starts at boot
     Init(commands::init::Args),
     /// Stop the hub and take its unit away
@@ -83,6 +87,9 @@ pub enum Verb {
     /// The calling user's hub unit as JSON, for this program itself
     #[command(name = "__unit-look", hide = true)]
     UnitLook,
+    /// Ends what a hub leaves behind
+    #[command(name = "__guardian", hide = true)]
+    Guardian,
     /// A module for demonstrations and tests
     #[command(name = "__module", hide = true)]
     TestModule(commands::testmodule::Args),

@@ -7,6 +7,12 @@ mod bad_registry;
 mod client;
 mod fakes;
 mod field_notes;
+<<<<<<< HEAD
+mod launchd;
+=======
+#[cfg(target_os = "linux")]
+mod hub;
+>>>>>>> hub
 mod layers;
 mod logs;
 mod registering;

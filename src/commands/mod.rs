@@ -2,6 +2,7 @@
 //! hands each verb what it needs: the box it acts on, as that box's owner.
 
 pub mod add;
+pub mod auth;
 pub mod demo;
 pub mod health;
 pub mod init;
@@ -10,6 +11,7 @@ pub mod is_installed;
 pub mod logs;
 pub mod remove;
 pub mod restart;
+pub mod serve;
 pub mod start;
 pub mod status;
 pub mod stop;
@@ -24,11 +26,9 @@ use crate::{
     cli::Verb,
     context::Context,
     error::{Code, Error, Exit, Result},
+    home::Home,
     lifecycle::{self, Site},
-    manager::{
-        Scope,
-        systemd::{self, Caller},
-    },
+    manager::{Scope, systemd},
     os::identity,
     output::Output,
 };
@@ -36,6 +36,9 @@ use std::ffi::OsString;
 
 /// Carries out one verb on a runtime of its own.
 pub fn run(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
+    if let Verb::Guardian = verb {
+        return Ok(serve::guard());
+    }
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -45,6 +48,7 @@ pub fn run(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
 
 async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
     match verb {
+        Verb::Serve(args) => return serve::run(args, cx).await,
         Verb::Demo(args) => return demo::run(args, cx, out).await,
         Verb::TestModule(args) => return testmodule::run(args, cx).await,
         Verb::Init(args) => return init::run(args, cx, out).await,
@@ -71,7 +75,10 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
         Verb::IsInstalled(args) => is_installed::run(args, &site, out).await,
         Verb::Wait(args) => wait::run(args, &site, cx, out).await,
         Verb::Health(args) => health::run(args, &site, out).await,
-        Verb::Demo(_)
+        Verb::Auth(args) => auth::run(args, cx, &site.home, out).await,
+        Verb::Serve(_)
+        | Verb::Guardian
+        | Verb::Demo(_)
         | Verb::TestModule(_)
         | Verb::Init(_)
         | Verb::UninstallUnit(_)
@@ -81,7 +88,7 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
 
 /// What root asks this program as another user: how that user's unit stands.
 async fn unit_look(cx: &Context, out: &Output) -> Result<Exit> {
-    let json = systemd::look_as_json(&Caller::of(cx)).await;
+    let json = systemd::look_as_json(&lifecycle::systemd_caller(cx)).await;
     out.human(|to| writeln!(to, "{json}"))
         .map_err(|e| Error::new(Code::Io, format!("cannot write to stdout: {e}")))?;
     Ok(Exit::Success)
@@ -93,22 +100,27 @@ async fn unit_look(cx: &Context, out: &Output) -> Result<Exit> {
 /// A unit of the machine is root's to drive, and reading the home follows no link out of it; what
 /// writes into the home is the owner's even there.
 fn as_owner(verb: &Verb, cx: &Context, site: &Site) -> Result<Option<Exit>> {
-    let writes = matches!(verb, Verb::Add(_) | Verb::Remove(_));
+    let writes = matches!(verb, Verb::Add(_) | Verb::Remove(_) | Verb::Auth(_));
     if cx.uid != 0 || site.owner == 0 || (site.unit == Some(Scope::System) && !writes) {
         return Ok(None);
     }
-    let user = identity::user(site.owner).ok_or_else(|| {
+    as_user(cx, &site.home, site.owner).map(Some)
+}
+
+/// Runs this same command line as the owner of a home; gives its exit status.
+fn as_user(cx: &Context, home: &Home, owner: u32) -> Result<Exit> {
+    let user = identity::user(owner).ok_or_else(|| {
         Error::new(
             Code::HomeUnusable,
             format!(
                 "{} belongs to uid {}, which this machine does not know",
-                site.home.root().display(),
-                site.owner
+                home.root().display(),
+                owner
             ),
         )
         .hint("give that uid a name, or the folder another owner")
     })?;
-    let mut args: Vec<OsString> = vec!["--home".into(), site.home.root().into()];
+    let mut args: Vec<OsString> = vec!["--home".into(), home.root().into()];
     args.extend(without_home(&cx.args));
     let env: Vec<_> = cx
         .env
@@ -122,7 +134,7 @@ fn as_owner(verb: &Verb, cx: &Context, site: &Site) -> Result<Option<Exit>> {
             format!("cannot act as {}: {e}", user.name),
         )
     })?;
-    Ok(Some(Exit::of_status(status)))
+    Ok(Exit::of_status(status))
 }
 
 /// Variables that the home's owner gets from root: their processes' environments can be read by
