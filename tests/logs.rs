@@ -14,7 +14,9 @@ use std::{
 /// A box with a module of this name and a log of this text; nothing runs.
 fn with_log(name: &str, text: &str) -> Sandbox {
     let sandbox = Sandbox::new();
-    sandbox.run(["add", name, "--port", &free_port().to_string()]).expect(0);
+    sandbox
+        .run(["add", name, "--port", &free_port().to_string()])
+        .expect(0);
     sandbox.file(&format!("{name}/logs/{name}.log"), text);
     sandbox
 }
@@ -25,7 +27,13 @@ fn numbered(range: std::ops::Range<usize>) -> String {
 
 fn append(sandbox: &Sandbox, name: &str, text: &str) {
     let path = sandbox.at(format!("{name}/logs/{name}.log"));
-    OpenOptions::new().create(true).append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
 }
 
 /// `logs -f`, and the lines that it prints as they come.
@@ -38,11 +46,23 @@ impl Followed {
     fn new(sandbox: &Sandbox, args: &[&str]) -> Self {
         let mut all = vec!["logs", "-f"];
         all.extend(args);
-        let mut child = sandbox.command(all).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = sandbox
+            .command(all)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (to, lines) = channel();
-        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| to.send(line)));
-        Self { lines, _child: Guarded(child) }
+        std::thread::spawn(move || {
+            out.lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| to.send(line))
+        });
+        Self {
+            lines,
+            _child: Guarded(child),
+        }
     }
 
     #[track_caller]
@@ -68,10 +88,16 @@ fn the_last_200_lines_unless_told_otherwise() {
     assert_eq!(sandbox.say("logs x").expect(0).out, numbered(300..500));
     assert_eq!(sandbox.say("logs x -n 3").expect(0).out, numbered(497..500));
     assert_eq!(sandbox.say("logs x -n 0").expect(0).out, "");
-    assert_eq!(sandbox.say("logs x -n 100000").expect(0).out, numbered(0..500));
+    assert_eq!(
+        sandbox.say("logs x -n 100000").expect(0).out,
+        numbered(0..500)
+    );
     let document = sandbox.say("logs x -n 2 --json").expect(0).json();
     assert_eq!(document["logs"][0]["name"], "x");
-    assert_eq!(document["logs"][0]["lines"], serde_json::json!(["line 498", "line 499"]));
+    assert_eq!(
+        document["logs"][0]["lines"],
+        serde_json::json!(["line 498", "line 499"])
+    );
 }
 
 #[test]
@@ -79,7 +105,10 @@ fn a_last_line_without_its_end_and_odd_bytes_are_shown() {
     let sandbox = with_log("x", "");
     fs::write(sandbox.at("x/logs/x.log"), b"one\r\ntwo \xff\nhalf").unwrap();
     let out = sandbox.say("logs x").expect(0).out;
-    assert!(out.contains("two \u{fffd}\n") && out.ends_with("half\n"), "{out:?}");
+    assert!(
+        out.contains("two \u{fffd}\n") && out.ends_with("half\n"),
+        "{out:?}"
+    );
 }
 
 #[test]
@@ -88,29 +117,57 @@ fn nothing_written_yet_is_said() {
     sandbox.module("x", &[]);
     let ran = sandbox.say("logs x").expect(0);
     assert_eq!(ran.out, "");
-    assert!(ran.err.contains("nothing has been written by x yet"), "{}", ran.err);
-    assert_eq!(sandbox.say("logs x --json").expect(0).json()["logs"][0]["lines"], serde_json::json!([]));
+    assert!(
+        ran.err.contains("nothing has been written by x yet"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(
+        sandbox.say("logs x --json").expect(0).json()["logs"][0]["lines"],
+        serde_json::json!([])
+    );
 }
 
 #[test]
 fn unknown_names_are_said_and_follow_has_no_document() {
     let sandbox = with_log("x", "a\n");
-    assert!(sandbox.say("logs nobody").expect(3).err.contains("no module `nobody`"));
-    assert!(sandbox.say("logs -f nobody").expect(3).err.contains("no module `nobody`"));
-    assert_eq!(sandbox.say("logs -f x --json").expect(2).json()["error"]["code"], "usage");
+    assert!(
+        sandbox
+            .say("logs nobody")
+            .expect(3)
+            .err
+            .contains("no module `nobody`")
+    );
+    assert!(
+        sandbox
+            .say("logs -f nobody")
+            .expect(3)
+            .err
+            .contains("no module `nobody`")
+    );
+    assert_eq!(
+        sandbox.say("logs -f x --json").expect(2).json()["error"]["code"],
+        "usage"
+    );
     sandbox.say("logs ../../etc").expect(3);
 }
 
 #[test]
 fn several_names_have_a_prefix_each() {
     let sandbox = with_log("web", "w1\nw2\n");
-    sandbox.run(["add", "database", "--port", &free_port().to_string()]).expect(0);
+    sandbox
+        .run(["add", "database", "--port", &free_port().to_string()])
+        .expect(0);
     sandbox.file("database/logs/database.log", "d1\n");
     let ran = sandbox.say("logs web database").expect(0);
     assert_eq!(ran.out, "web      | w1\nweb      | w2\ndatabase | d1\n");
     assert_eq!(sandbox.say("logs").expect(0).out, ran.out);
     let coloured = sandbox.say("logs --color always").expect(0).out;
-    assert!(coloured.contains("\x1b[36mweb      |\x1b[0m w1") && coloured.contains("\x1b[33mdatabase |"), "{coloured:?}");
+    assert!(
+        coloured.contains("\x1b[36mweb      |\x1b[0m w1")
+            && coloured.contains("\x1b[33mdatabase |"),
+        "{coloured:?}"
+    );
     let follow = Followed::new(&sandbox, &["web", "database", "-n", "1"]);
     follow.expect(["web      | w2".to_owned(), "database | d1".to_owned()]);
     append(&sandbox, "database", "d2\n");
@@ -121,14 +178,30 @@ fn several_names_have_a_prefix_each() {
 
 #[test]
 fn a_terminal_is_not_driven_by_a_modules_output() {
-    let sandbox = with_log("x", "\x1b[2J\x1b]0;title\x07 colour \x1b[31mred\x1b[0m\u{202e}\ttab\u{8}\n");
+    let sandbox = with_log(
+        "x",
+        "\x1b[2J\x1b]0;title\x07 colour \x1b[31mred\x1b[0m\u{202e}\ttab\u{8}\n",
+    );
     let mut command = Command::new("script");
-    command.args(["-qec", &format!("{EXE} logs x"), "/dev/null"]).env_clear().stdin(Stdio::null());
-    command.env("PATH", "/usr/bin:/bin").env("HOME", sandbox.user_dir()).env("PARACHUTE_MANAGER", "none").env("TERM", "xterm");
+    command
+        .args(["-qec", &format!("{EXE} logs x"), "/dev/null"])
+        .env_clear()
+        .stdin(Stdio::null());
+    command
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", sandbox.user_dir())
+        .env("PARACHUTE_MANAGER", "none")
+        .env("TERM", "xterm");
     let ran: Ran = command.output().unwrap().into();
     let out = ran.expect(0).out;
-    assert!(!out.contains(['\x1b', '\x07', '\u{8}', '\u{202e}']), "{out:?}");
-    assert!(out.contains("\\u{1b}[31mred") && out.contains("\ttab"), "{out:?}");
+    assert!(
+        !out.contains(['\x1b', '\x07', '\u{8}', '\u{202e}']),
+        "{out:?}"
+    );
+    assert!(
+        out.contains("\\u{1b}[31mred") && out.contains("\ttab"),
+        "{out:?}"
+    );
 }
 
 #[test]
@@ -176,12 +249,19 @@ fn follow_loses_no_line_across_rotation() {
         }
         fs::rename(&log, rotated(&log, 1)).unwrap();
         old.write_all(line(2).as_bytes()).unwrap();
-        let mut new = OpenOptions::new().append(true).create(true).open(&log).unwrap();
+        let mut new = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&log)
+            .unwrap();
         new.write_all(line(3).as_bytes()).unwrap();
         old = new;
         // Two rotations may go by unseen between two looks; not more than are kept.
         if round % 3 == 2 {
-            follow.expect((round - 2..=round).flat_map(|r| (1..=3).map(move |n| format!("round {r} line {n}"))));
+            follow.expect(
+                (round - 2..=round)
+                    .flat_map(|r| (1..=3).map(move |n| format!("round {r} line {n}"))),
+            );
         }
     }
 }
@@ -196,7 +276,11 @@ fn follow_goes_on_after_truncation() {
     let follow = Followed::new(&sandbox, &["x", "-n", "1"]);
     follow.expect(["line 99".to_owned()]);
     for round in 0..5 {
-        OpenOptions::new().write(true).truncate(true).open(sandbox.at("x/logs/x.log")).unwrap();
+        OpenOptions::new()
+            .write(true)
+            .truncate(true)
+            .open(sandbox.at("x/logs/x.log"))
+            .unwrap();
         append(&sandbox, "x", &format!("r{round}\n"));
         follow.expect([format!("r{round}")]);
     }
@@ -213,7 +297,11 @@ fn follow_stands_a_line_of_a_megabyte_and_many_lines() {
     let mut got = 0;
     while got < 1 << 20 {
         let line = follow.next();
-        assert!(line.len() <= 64 * 1024 && line.bytes().all(|b| b == b'y'), "{}", line.len());
+        assert!(
+            line.len() <= 64 * 1024 && line.bytes().all(|b| b == b'y'),
+            "{}",
+            line.len()
+        );
         got += line.len();
     }
     let text = numbered(0..20_000);
@@ -226,9 +314,19 @@ fn follow_stands_a_line_of_a_megabyte_and_many_lines() {
 fn follow_ends_on_ctrl_c_and_with_its_reader() {
     let sandbox = with_log("x", "a\n");
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("{EXE} logs -f x | head -n 1")]).env_clear().stdin(Stdio::null());
-    command.env("PATH", "/usr/bin:/bin").env("HOME", sandbox.user_dir()).env("PARACHUTE_MANAGER", "none");
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    command
+        .args(["-c", &format!("{EXE} logs -f x | head -n 1")])
+        .env_clear()
+        .stdin(Stdio::null());
+    command
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", sandbox.user_dir())
+        .env("PARACHUTE_MANAGER", "none");
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     // The pipe is found broken at the next line.
     until("its end", || {
         append(&sandbox, "x", "b\n");
@@ -237,10 +335,19 @@ fn follow_ends_on_ctrl_c_and_with_its_reader() {
     let ran: Ran = child.wait_with_output().unwrap().into();
     assert_eq!((ran.out.as_str(), ran.err.as_str()), ("a\n", ""));
 
-    let mut child = sandbox.command(["logs", "-f", "x", "-n", "1"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = sandbox
+        .command(["logs", "-f", "x", "-n", "1"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut first = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut first).unwrap();
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut first)
+        .unwrap();
+    Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
     let status = until("its end", || child.try_wait().unwrap());
     assert_eq!(status.code(), Some(130));
 }
@@ -258,13 +365,21 @@ fn a_log_over_10_mib_is_rotated_at_the_next_start_and_5_are_kept() {
     let log = sandbox.at("x/logs/x.log");
     for number in 1..=5 {
         let text = fs::read_to_string(rotated(&log, number)).unwrap();
-        assert!(text.starts_with(&format!("life {}\n", 7 - number)), "{number}: {}", &text[..20]);
+        assert!(
+            text.starts_with(&format!("life {}\n", 7 - number)),
+            "{number}: {}",
+            &text[..20]
+        );
     }
     let files = fs::read_dir(sandbox.at("x/logs")).unwrap().count();
     assert_eq!(files, 6);
     // The last lines reach back over the rotation.
     let out = sandbox.say("logs x -n 3").expect(0).out;
-    assert!(out.ends_with("listening on port ".to_owned().as_str()) || out.contains("new life"), "{}", out.len());
+    assert!(
+        out.ends_with("listening on port ".to_owned().as_str()) || out.contains("new life"),
+        "{}",
+        out.len()
+    );
 }
 
 #[test]
