@@ -3,12 +3,15 @@
 
 pub mod add;
 pub mod auth;
+pub mod completions;
 pub mod demo;
 pub mod health;
 pub mod init;
+pub mod install;
 pub mod is_active;
 pub mod is_installed;
 pub mod logs;
+pub mod man;
 pub mod remove;
 pub mod restart;
 pub mod serve;
@@ -16,12 +19,17 @@ pub mod start;
 pub mod status;
 pub mod stop;
 pub mod testmodule;
+pub mod uninstall;
 pub mod uninstall_unit;
+pub mod upgrade;
 pub mod wait;
 
 mod changes;
 mod driving;
 mod keeping;
+mod operation;
+mod watch;
+mod when;
 
 use crate::{
     cli::Verb,
@@ -55,6 +63,8 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
         Verb::Init(args) => return init::run(args, cx, out).await,
         Verb::UninstallUnit(args) => return uninstall_unit::run(args, cx, out).await,
         Verb::UnitLook => return unit_look(cx, out).await,
+        Verb::Completions(args) => return completions::run(args, out),
+        Verb::Man(args) => return man::run(args, out),
         _ => {}
     }
     let mut site = lifecycle::detect(cx).await?;
@@ -77,12 +87,17 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
         Verb::Wait(args) => wait::run(args, &site, cx, out).await,
         Verb::Health(args) => health::run(args, &site, out).await,
         Verb::Auth(args) => auth::run(args, cx, &site.home, out).await,
+        Verb::Install(args) => install::run(args, &site, out).await,
+        Verb::Upgrade(args) => upgrade::run(args, &site, out).await,
+        Verb::Uninstall(args) => uninstall::run(args, &site, out).await,
         Verb::Serve(_)
         | Verb::Guardian
         | Verb::Demo(_)
         | Verb::TestModule(_)
         | Verb::Init(_)
         | Verb::UninstallUnit(_)
+        | Verb::Completions(_)
+        | Verb::Man(_)
         | Verb::UnitLook => Ok(Exit::Success),
     }
 }
