@@ -84,6 +84,9 @@ pub enum Verb {
     UninstallUnit(commands::uninstall_unit::Args),
     /// Show it all at work in a throwaway home
     Demo(commands::demo::Args),
+    /// What the scripts of a package ask for
+    #[command(hide = true)]
+    Hook(commands::hook::Args),
     /// The calling user's hub unit as JSON, for this program itself
     #[command(name = "__unit-look", hide = true)]
     UnitLook,

@@ -5,6 +5,7 @@ pub mod add;
 pub mod auth;
 pub mod demo;
 pub mod health;
+pub mod hook;
 pub mod init;
 pub mod is_active;
 pub mod is_installed;
@@ -53,6 +54,7 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
         Verb::TestModule(args) => return testmodule::run(args, cx).await,
         Verb::Init(args) => return init::run(args, cx, out).await,
         Verb::UninstallUnit(args) => return uninstall_unit::run(args, cx, out).await,
+        Verb::Hook(args) => return hook::run(args, cx, out).await,
         Verb::UnitLook => return unit_look(cx, out).await,
         _ => {}
     }
@@ -82,6 +84,7 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
         | Verb::TestModule(_)
         | Verb::Init(_)
         | Verb::UninstallUnit(_)
+        | Verb::Hook(_)
         | Verb::UnitLook => Ok(Exit::Success),
     }
 }
