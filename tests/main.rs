@@ -7,12 +7,9 @@ mod bad_registry;
 mod client;
 mod fakes;
 mod field_notes;
-<<<<<<< HEAD
-mod launchd;
-=======
 #[cfg(target_os = "linux")]
 mod hub;
->>>>>>> hub
+mod launchd;
 mod layers;
 mod logs;
 mod registering;

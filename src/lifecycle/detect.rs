@@ -33,6 +33,8 @@ use std::{ffi::OsString, io::IsTerminal, path::Path};
 pub(super) struct Found {
     pub(super) manager: Box<dyn ServiceManager>,
     pub(super) installed: Result<Installed>,
+    /// What the unit's files say of it, when its manager cannot be asked.
+    pub(super) guess: Option<Installed>,
 }
 
 /// Looks at the box and decides, once.
@@ -181,16 +183,19 @@ async fn look_systemd(cx: &Context, scope: Scope) -> Option<Found> {
         return Some(Found {
             manager: Box::new(Systemd::new(scope, &caller)),
             installed,
+            guess: None,
         });
     }
     match Systemd::find(scope, &caller).await.transpose()? {
         Ok((manager, installed)) => Some(Found {
             manager: Box::new(manager),
             installed: Ok(installed),
+            guess: None,
         }),
         Err(error) => Some(Found {
             manager: Box::new(Systemd::new(scope, &caller)),
             installed: Err(error),
+            guess: systemd::from_files(scope, &caller),
         }),
     }
 }
@@ -254,6 +259,7 @@ async fn look_launchd(cx: &Context, scope: Scope) -> Option<Found> {
     Some(Found {
         manager: Box::new(manager),
         installed,
+        guess: None,
     })
 }
 
@@ -281,7 +287,7 @@ fn fact(scope: Scope, found: &Found) -> UnitFact {
         // There is a unit, and nobody who could say more: it is not the detached way.
         Err(_) => UnitFact {
             scope,
-            home: None,
+            home: found.guess.as_ref().and_then(|unit| unit.home.clone()),
             live: true,
             called: "that cannot be asked about".to_owned(),
         },
