@@ -20,6 +20,7 @@ pub mod uninstall_unit;
 pub mod wait;
 
 mod changes;
+mod driving;
 mod keeping;
 
 use crate::{

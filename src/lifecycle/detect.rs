@@ -5,7 +5,7 @@ use super::{
     Lifecycle, Site,
     choose::{self, Candidate, Chosen, HomeFacts, HubSeen, Looked, Step, UnitFact, Way},
     detached::Detached,
-    managed::Managed,
+    managed::{Found, Managed},
 };
 use crate::{
     api::{HUB_PORT, Instance},
@@ -28,14 +28,6 @@ use crate::{
     },
 };
 use std::{ffi::OsString, io::IsTerminal, path::Path};
-
-/// A unit that was found, and what drives it.
-pub(super) struct Found {
-    pub(super) manager: Box<dyn ServiceManager>,
-    pub(super) installed: Result<Installed>,
-    /// What the unit's files say of it, when its manager cannot be asked.
-    pub(super) guess: Option<Installed>,
-}
 
 /// Looks at the box and decides, once.
 pub async fn detect(cx: &Context) -> Result<Site> {
