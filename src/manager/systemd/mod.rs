@@ -6,6 +6,7 @@ mod bus;
 mod disk;
 mod environment;
 mod facts;
+mod file;
 mod install;
 mod installed;
 mod job;
