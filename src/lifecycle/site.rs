@@ -6,6 +6,7 @@ use super::{
     detached::{Detached, nothing_installed},
     follow::Stream,
     managed::Managed,
+    stale,
     status::BoxStatus,
 };
 use crate::{
@@ -55,6 +56,9 @@ pub struct Start {
 impl Site {
     /// Starts; one change each.
     pub async fn start(&mut self, targets: &Targets, how: Start) -> Result<Vec<Change>> {
+        for note in stale::notes(&self.cx, &self.home).await {
+            self.tell.warn(&note);
+        }
         match &mut self.way {
             Lifecycle::Managed(way) => {
                 if let Some(bound) = how.bound {
@@ -140,10 +144,17 @@ impl Site {
 
     /// How everything stands; never fails for what it finds.
     pub async fn observe(&self) -> BoxStatus {
-        match &self.way {
-            Lifecycle::Managed(way) => way.observe().await,
-            Lifecycle::Detached(way) => way.observe().await,
-        }
+        let (mut status, stale) = tokio::join!(
+            async {
+                match &self.way {
+                    Lifecycle::Managed(way) => way.observe().await,
+                    Lifecycle::Detached(way) => way.observe().await,
+                }
+            },
+            stale::notes(&self.cx, &self.home)
+        );
+        status.notes.extend(stale);
+        status
     }
 
     /// The registry has changed: a hub that runs is told.

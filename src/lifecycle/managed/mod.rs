@@ -29,6 +29,8 @@ const EXCERPT: usize = 50;
 pub(super) struct Found {
     pub(super) manager: Box<dyn ServiceManager>,
     pub(super) installed: Result<Installed>,
+    /// What the unit's files say of it, when its manager cannot be asked.
+    pub(super) guess: Option<Installed>,
 }
 
 /// A box with a hub.
@@ -66,9 +68,9 @@ impl Managed {
 
     /// A hub with a unit; what the unit says of port and user is the truth.
     pub(super) fn unit(cx: &Context, home: &Home, owner: u32, unit: Found) -> Self {
-        let (port, uid) = match &unit.installed {
-            Ok(installed) => (installed.port, installed.uid),
-            Err(_) => (crate::api::HUB_PORT, None),
+        let (port, uid) = match unit.installed.as_ref().ok().or(unit.guess.as_ref()) {
+            Some(installed) => (installed.port, installed.uid),
+            None => (crate::api::HUB_PORT, None),
         };
         let allowed = std::iter::once(owner).chain(uid).collect();
         let (found, trouble) = match unit.installed {
