@@ -1,14 +1,22 @@
 //! `parachute logs`.
 
+use super::when;
 use crate::{
+    api::Time,
     error::{Code, Error, Exit, Result},
     lifecycle::{Site, Targets, follow::Line},
     manager::Tail,
     output::{Output, Report, SCHEMA, text},
 };
 use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
+
+/// So many lines of each are shown.
+const LINES: usize = 200;
+/// So many, when it is the time that decides.
+const MOST: usize = 100_000;
 
 /// Show what modules wrote
 ///
@@ -19,9 +27,14 @@ pub struct Args {
     /// Modules, or `hub` [default: all]
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// How many of the last lines of each
-    #[arg(long, short = 'n', default_value_t = 200, value_name = "N")]
-    pub lines: usize,
+    /// How many of the last lines of each [default: 200; with `--since`: all]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub lines: Option<usize>,
+    /// Only lines from then on: `90s`, `10m`, `2h 30m`, `3d` ago, or a time as
+    /// 2026-06-01T12:00:00Z (UTC where it names no offset). Goes by the time that a line begins
+    /// with; a log whose lines have none is shown as without this, and that is said
+    #[arg(long, value_name = "WHEN", value_parser = when::parse)]
+    pub since: Option<Timestamp>,
     /// Go on until Ctrl-C, across rotation and restarts
     #[arg(long, short)]
     pub follow: bool,
@@ -120,8 +133,11 @@ impl Painter {
 impl Args {
     fn tail(&self) -> Tail {
         Tail {
-            lines: self.lines,
-            since: None,
+            lines: self.lines.unwrap_or(match self.since {
+                Some(_) => MOST,
+                None => LINES,
+            }),
+            since: self.since.map(Time),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     client::{Client, Heard, bare},
     error::{Code, Error, Result},
     home::Home,
+    manager::Tail,
     modules::logfile,
     os::{files, watch::Watch},
 };
@@ -42,8 +43,8 @@ pub struct Files {
 }
 
 impl Files {
-    /// Follows these files, the last `back` lines of each first.
-    pub fn new(home: &Home, logs: &[(String, PathBuf)], back: usize) -> Result<Self> {
+    /// Follows these files, the last lines of each first.
+    pub fn new(home: &Home, logs: &[(String, PathBuf)], tail: &Tail) -> Result<Self> {
         let watch = Watch::new(
             logs.iter()
                 .filter_map(|(_, path)| Some(home.at(path.parent()?))),
@@ -59,7 +60,10 @@ impl Files {
             };
             // Opened before its end is read: what comes meanwhile is read after it, not lost.
             let end = log.reopen_at_line_end()?;
-            let lines = logfile::tail_until(home, path, back, end)?;
+            let mut lines = logfile::tail_until(home, path, tail.lines, end)?;
+            if let Some(since) = tail.since {
+                logfile::newer(&mut lines, since.0);
+            }
             first.extend(lines.into_iter().map(|text| Line {
                 who: who.clone(),
                 text,
@@ -141,14 +145,14 @@ impl Stream {
     }
 
     /// Adds one file anywhere on this machine.
-    pub fn file(&mut self, who: &str, path: &Path, back: usize) -> Result<()> {
+    pub fn file(&mut self, who: &str, path: &Path, tail: &Tail) -> Result<()> {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             return Ok(());
         };
         let files = Files::new(
             &Home::new(folder),
             &[(who.to_owned(), PathBuf::from(name))],
-            back,
+            tail,
         )?;
         self.files(files);
         Ok(())

@@ -135,6 +135,26 @@ fn finish(line: Vec<u8>, count: usize, lines: &mut VecDeque<String>) {
     }
 }
 
+/// Takes away what is older than `since`, going by the ISO 8601 time that a line begins with (in
+/// brackets or not); a line without one belongs to the line before it. False when no line has a
+/// time, and nothing was taken away.
+pub fn newer(lines: &mut Vec<String>, since: jiff::Timestamp) -> bool {
+    let (mut timed, mut old) = (lines.is_empty(), false);
+    lines.retain(|line| {
+        if let Some(time) = time_of(line) {
+            timed = true;
+            old = time < since;
+        }
+        !old
+    });
+    timed
+}
+
+fn time_of(line: &str) -> Option<jiff::Timestamp> {
+    let word = line.split_whitespace().next()?;
+    word.trim_matches(['[', ']', ',', ':']).parse().ok()
+}
+
 /// Opens the log for appending (0640), its folder made as needed.
 pub fn open(home: &Home, path: &Path) -> Result<File> {
     files::append(home, path, 0o640)

@@ -1,6 +1,7 @@
 //! One value, two views: what a verb found, as text for people or as one JSON document for
 //! machines. stdout is data, stderr is status; colour when a person looks, none when not.
 
+pub mod live;
 mod progress;
 pub mod table;
 pub mod text;

@@ -11,16 +11,26 @@ fn the_open_routes_need_no_token() {
     let hub = Hub::serve(&sandbox);
     let health = ask(hub.port, "GET", "/health", &[]);
     let body = health.expect(200);
-    assert_eq!((&body["status"], &body["service"]), (&json!("ok"), &json!("parachute-hub")));
+    assert_eq!(
+        (&body["status"], &body["service"]),
+        (&json!("ok"), &json!("parachute-hub"))
+    );
     assert!(body["version"].as_str().unwrap().starts_with("0.8."));
     assert_eq!(health.header("cache-control"), Some("no-store"));
-    let instance: serde_json::Value = serde_json::from_str(&sandbox.text("hub-instance.json")).unwrap();
+    let instance: serde_json::Value =
+        serde_json::from_str(&sandbox.text("hub-instance.json")).unwrap();
     assert_eq!(body["instance"], instance["instance"]);
     hub.until_ready("good");
     let ready = ask(hub.port, "GET", "/api/ready", &[]).expect(200);
-    assert_eq!(ready, json!({"ready": true, "ready_modules": ["good"], "transient_modules": [], "persistent_modules": []}));
+    assert_eq!(
+        ready,
+        json!({"ready": true, "ready_modules": ["good"], "transient_modules": [], "persistent_modules": []})
+    );
     let jwks = ask(hub.port, "GET", "/.well-known/jwks.json", &[]).expect(200);
-    assert_eq!((&jwks["keys"][0]["alg"], &jwks["keys"][0]["d"]), (&json!("ES256"), &json!(null)));
+    assert_eq!(
+        (&jwks["keys"][0]["alg"], &jwks["keys"][0]["d"]),
+        (&json!("ES256"), &json!(null))
+    );
 }
 
 #[test]
@@ -41,7 +51,9 @@ fn a_request_is_judged_in_order() {
     answer.refused(401, "unauthenticated");
     assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
     // 401 before 403, and 403 before the work.
-    sandbox.say("auth rotate-operator --scope-set vault").expect(0);
+    sandbox
+        .say("auth rotate-operator --scope-set vault")
+        .expect(0);
     for (method, path) in [
         ("GET", "/api/modules"),
         ("POST", "/api/modules/nobody/start"),
@@ -55,12 +67,17 @@ fn a_request_is_judged_in_order() {
         hub.ask(method, path).refused(403, "insufficient_scope");
         ask(hub.port, method, path, &[]).refused(401, "unauthenticated");
     }
-    sandbox.say("auth rotate-operator --scope-set start").expect(0);
-    hub.ask("GET", "/api/modules").refused(403, "insufficient_scope");
+    sandbox
+        .say("auth rotate-operator --scope-set start")
+        .expect(0);
+    hub.ask("GET", "/api/modules")
+        .refused(403, "insufficient_scope");
     hub.post("/api/reload").refused(403, "insufficient_scope");
     hub.post("/api/modules/good/start").expect(200);
     hub.ask("GET", "/api/modules/good/logs").expect(200);
-    sandbox.say("auth rotate-operator --scope-set auth").expect(0);
+    sandbox
+        .say("auth rotate-operator --scope-set auth")
+        .expect(0);
     hub.ask("GET", "/api/modules").expect(200);
 }
 
@@ -73,26 +90,47 @@ fn operations_answer_with_what_became_of_the_module() {
     let pid = hub.until_ready("good");
     // A running module keeps running.
     let state = hub.start("good");
-    assert_eq!((&state["status"], &state["pid"]), (&json!("running"), &json!(pid)));
+    assert_eq!(
+        (&state["status"], &state["pid"]),
+        (&json!("running"), &json!(pid))
+    );
     let started = state["startedAt"].as_str().unwrap();
     assert!(started.ends_with('Z') && started.len() == 24, "{started}");
     assert_eq!(state["restartsInWindow"], 0);
 
     let restarted = hub.post("/api/modules/good/restart").expect(200);
-    assert_eq!((&restarted["short"], &restarted["state"]["status"]), (&json!("good"), &json!("running")));
+    assert_eq!(
+        (&restarted["short"], &restarted["state"]["status"]),
+        (&json!("good"), &json!("running"))
+    );
     assert_ne!(restarted["state"]["pid"], json!(pid));
 
     let stopped = hub.stop("good");
-    assert_eq!((&stopped["short"], &stopped["stopped"]), (&json!("good"), &json!(true)));
-    assert_eq!((&stopped["state"]["status"], &stopped["state"]["pid"]), (&json!("stopped"), &json!(null)));
+    assert_eq!(
+        (&stopped["short"], &stopped["stopped"]),
+        (&json!("good"), &json!(true))
+    );
+    assert_eq!(
+        (&stopped["state"]["status"], &stopped["state"]["pid"]),
+        (&json!("stopped"), &json!(null))
+    );
     // Supervised until its row goes.
     assert_eq!(hub.stop("good")["stopped"], true);
     let text = hub.logs("good");
     assert!(text.contains("[good] hello\n"), "{text}");
     let logs = hub.ask("GET", "/api/modules/good/logs").expect(200);
-    let lines: Vec<&str> = logs["lines"].as_array().unwrap().iter().filter_map(|l| l.as_str()).collect();
+    let lines: Vec<&str> = logs["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|l| l.as_str())
+        .collect();
     assert_eq!(lines.concat(), logs["text"].as_str().unwrap());
-    assert!(lines.iter().all(|line| line.starts_with("[good] ") && line.ends_with('\n')));
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.starts_with("[good] ") && line.ends_with('\n'))
+    );
     assert_eq!(hub.restart("good")["status"], "running");
 }
 
@@ -100,25 +138,37 @@ fn operations_answer_with_what_became_of_the_module() {
 fn what_cannot_be_done_has_its_own_code_each() {
     let sandbox = Sandbox::new();
     let free = free_port();
-    sandbox.registry(json!({"services": [
-        {"name": "mute", "port": free, "paths": [], "health": "/", "version": "1"}]}).to_string());
+    sandbox.registry(
+        json!({"services": [
+        {"name": "mute", "port": free, "paths": [], "health": "/", "version": "1"}]})
+        .to_string(),
+    );
     let hub = Hub::serve(&sandbox);
-    hub.post("/api/modules/nobody/start").refused(400, "not_installed");
-    hub.post("/api/modules/nobody/restart").refused(400, "not_installed");
-    hub.post("/api/modules/mute/start").refused(422, "no_start_cmd");
-    hub.post("/api/modules/mute/restart").refused(404, "not_supervised");
-    hub.ask("GET", "/api/modules/mute/logs").refused(404, "not_supervised");
-    hub.ask("GET", "/api/modules/nobody/logs").refused(404, "not_supervised");
+    hub.post("/api/modules/nobody/start")
+        .refused(400, "not_installed");
+    hub.post("/api/modules/nobody/restart")
+        .refused(400, "not_installed");
+    hub.post("/api/modules/mute/start")
+        .refused(422, "no_start_cmd");
+    hub.post("/api/modules/mute/restart")
+        .refused(404, "not_supervised");
+    hub.ask("GET", "/api/modules/mute/logs")
+        .refused(404, "not_supervised");
+    hub.ask("GET", "/api/modules/nobody/logs")
+        .refused(404, "not_supervised");
     for short in ["nobody", "mute"] {
         let answer = hub.post(&format!("/api/modules/{short}/stop")).expect(200);
         assert_eq!(answer, json!({"short": short, "stopped": false}));
     }
     for verb in ["install", "upgrade", "uninstall"] {
-        hub.post(&format!("/api/modules/mute/{verb}")).refused(501, "not_implemented");
+        hub.post(&format!("/api/modules/mute/{verb}"))
+            .refused(501, "not_implemented");
     }
-    hub.ask("GET", "/api/modules/operations/42").refused(404, "not_found");
+    hub.ask("GET", "/api/modules/operations/42")
+        .refused(404, "not_found");
     sandbox.registry("{ not json");
-    hub.post("/api/modules/nobody/start").refused(500, "module_op_failed");
+    hub.post("/api/modules/nobody/start")
+        .refused(500, "module_op_failed");
     hub.post("/api/reload").refused(500, "module_op_failed");
 }
 
@@ -134,26 +184,59 @@ fn the_list_has_the_known_modules_and_every_row() {
     let hub = Hub::serve(&sandbox);
     let pid = hub.until_ready("mine");
     let list = hub.ask("GET", "/api/modules").expect(200);
-    assert_eq!((&list["supervisor_available"], &list["module_install_channel"]), (&json!(true), &json!("latest")));
+    assert_eq!(
+        (
+            &list["supervisor_available"],
+            &list["module_install_channel"]
+        ),
+        (&json!(true), &json!("latest"))
+    );
     let modules = list["modules"].as_array().unwrap();
-    let shorts: Vec<&str> = modules.iter().map(|m| m["short"].as_str().unwrap()).collect();
-    for known in ["mine", "vault", "channel", "notes", "scribe", "runner", "surface"] {
+    let shorts: Vec<&str> = modules
+        .iter()
+        .map(|m| m["short"].as_str().unwrap())
+        .collect();
+    for known in [
+        "mine", "vault", "channel", "notes", "scribe", "runner", "surface",
+    ] {
         assert!(shorts.contains(&known), "{shorts:?}");
     }
     let mine = &modules[0];
     assert_eq!(mine["display_name"], "Mine");
-    assert_eq!((&mine["installed"], &mine["installed_version"]), (&json!(true), &json!("1.0.0")));
-    assert_eq!((&mine["supervisor_status"], &mine["pid"]), (&json!("running"), &json!(pid)));
-    assert_eq!(mine["uis"], json!([{"displayName": "Main", "path": "/ui", "slug": "main"}]));
+    assert_eq!(
+        (&mine["installed"], &mine["installed_version"]),
+        (&json!(true), &json!("1.0.0"))
+    );
+    assert_eq!(
+        (&mine["supervisor_status"], &mine["pid"]),
+        (&json!("running"), &json!(pid))
+    );
+    assert_eq!(
+        mine["uis"],
+        json!([{"displayName": "Main", "path": "/ui", "slug": "main"}])
+    );
     let vault = modules.iter().find(|m| m["short"] == "vault").unwrap();
-    for unknown in ["installed_version", "latest_version", "supervisor_status", "pid",
-        "supervisor_start_error", "install_dir", "management_url"] {
-        assert!(vault.as_object().unwrap().contains_key(unknown) && vault[unknown].is_null(), "{unknown}");
+    for unknown in [
+        "installed_version",
+        "latest_version",
+        "supervisor_status",
+        "pid",
+        "supervisor_start_error",
+        "install_dir",
+        "management_url",
+    ] {
+        assert!(
+            vault.as_object().unwrap().contains_key(unknown) && vault[unknown].is_null(),
+            "{unknown}"
+        );
     }
     assert_eq!(vault["installed"], false);
     // A row that is added later can be started without a reload, and is listed.
     let second = free_port();
-    super::registry(&sandbox, &[("mine", port, &module(&[])), ("late", second, &module(&[]))]);
+    super::registry(
+        &sandbox,
+        &[("mine", port, &module(&[])), ("late", second, &module(&[]))],
+    );
     assert_eq!(hub.start("late")["status"], "running");
     assert_eq!(hub.state("late").unwrap()["status"], "running");
 }
@@ -169,10 +252,21 @@ fn only_loopback_and_known_origins_are_served() {
         all.extend(headers);
         ask(hub.port, "GET", "/api/modules", &all)
     };
-    for host in ["127.0.0.1", "localhost:1", "[::1]:80", "box.example", "BOX.example:443"] {
+    for host in [
+        "127.0.0.1",
+        "localhost:1",
+        "[::1]:80",
+        "box.example",
+        "BOX.example:443",
+    ] {
         with(&[("Host", host)]).expect(200);
     }
-    for host in ["evil.example", "127.0.0.1.evil.example", "box.example:81", ""] {
+    for host in [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "box.example:81",
+        "",
+    ] {
         with(&[("Host", host)]).refused(403, "forbidden_host");
     }
     with(&[("Origin", "https://box.example")]).expect(200);
@@ -191,14 +285,25 @@ fn only_loopback_and_known_origins_are_served() {
 fn a_view_of_a_vault_is_the_vaults_process() {
     let sandbox = Sandbox::new();
     let port = free_port();
-    registry(&sandbox, &[("parachute-vault", port, &module(&[])), ("parachute-vault-work", port, &module(&[]))]);
+    registry(
+        &sandbox,
+        &[
+            ("parachute-vault", port, &module(&[])),
+            ("parachute-vault-work", port, &module(&[])),
+        ],
+    );
     let hub = Hub::serve(&sandbox);
     let pid = hub.until_ready("vault");
     assert_eq!(hub.states().len(), 1);
     let list = hub.ask("GET", "/api/modules").expect(200);
-    let views: Vec<_> = list["modules"].as_array().unwrap().iter()
-        .filter(|m| m["pid"] == json!(pid)).map(|m| m["short"].clone()).collect();
-    assert_eq!(views, ["vault", "vault-work"]);
-    assert_eq!(hub.start("vault-work")["pid"], json!(pid));
+    let views: Vec<_> = list["modules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|m| m["pid"] == json!(pid))
+        .map(|m| m["short"].clone())
+        .collect();
+    assert_eq!(views, ["vault", "parachute-vault-work"]);
+    assert_eq!(hub.start("parachute-vault-work")["pid"], json!(pid));
     assert_eq!(hub.start("parachute-vault")["pid"], json!(pid));
 }
