@@ -13,7 +13,7 @@ use crate::{
     context::{Context, Teller},
     error::{Code, Error, Result},
     home::{Home, rel},
-    manager::{Scope, ServiceManager, Tail},
+    manager::{Scope, ServiceManager, Tail, UnitState},
     modules::registry::Registry,
     os::files,
 };
@@ -141,7 +141,18 @@ impl Site {
     pub async fn observe(&self) -> BoxStatus {
         match &self.way {
             Lifecycle::Managed(way) => way.observe().await,
-            Lifecycle::Detached(way) => way.observe().await,
+            Lifecycle::Detached(way) => {
+                let mut status = way.observe().await;
+                let hub = way.hub().look().await.map(|hub| hub.state);
+                if let Ok(UnitState::Failed { .. }) = hub {
+                    status.notes.push(
+                        "the hub that was started here has ended; `parachute start hub` starts it \
+                         again, `parachute stop hub` forgets it"
+                            .to_owned(),
+                    );
+                }
+                status
+            }
         }
     }
 
