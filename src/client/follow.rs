@@ -73,6 +73,7 @@ impl Follow {
         }
     }
 
+    /// Cuts a piece of the stream into lines; what has no newline yet waits in `rest`.
     fn take(&mut self, piece: &[u8]) {
         for part in piece.split_inclusive(|b| *b == b'\n') {
             for part in part.chunks(LINE_LIMIT) {
@@ -102,4 +103,49 @@ pub fn bare<'a>(short: &str, line: &'a str) -> &'a str {
         .and_then(|rest| rest.strip_prefix(short))
         .and_then(|rest| rest.strip_prefix("] "))
         .unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn lines(pieces: &[&[u8]]) -> Vec<String> {
+        let mut follow = Follow::finished(Vec::new());
+        for piece in pieces {
+            follow.take(piece);
+            assert!(follow.rest.len() <= LINE_LIMIT + 1);
+        }
+        follow.lines.into()
+    }
+
+    proptest! {
+        #[test]
+        fn lines_do_not_depend_on_how_the_stream_was_cut(
+            text in "([a-z\\r]{0,9}\n){0,9}",
+            at in 0_usize..99,
+        ) {
+            let at = at.min(text.len());
+            let (a, b) = text.as_bytes().split_at(at);
+            let whole: Vec<&str> = text.split_terminator('\n').map(|l| l.trim_end_matches('\r')).collect();
+            prop_assert_eq!(lines(&[a, b]), whole);
+        }
+    }
+
+    #[test]
+    fn a_line_of_any_length_takes_bounded_memory() {
+        let long = vec![b'x'; LINE_LIMIT * 2 + 7];
+        let got = lines(&[&long, &long, b"\nshort\n"]);
+        assert!(got.iter().all(|line| line.len() <= LINE_LIMIT + 1));
+        let (last, pieces) = got.split_last().unwrap();
+        assert_eq!(last, "short");
+        assert_eq!(pieces.concat().len(), long.len() * 2);
+    }
+
+    #[test]
+    fn the_prefix_is_taken_off_where_it_is_one() {
+        assert_eq!(bare("vault", "[vault] [x] y"), "[x] y");
+        assert_eq!(bare("vault", "[vaults] y"), "[vaults] y");
+        assert_eq!(bare("vault", "y"), "y");
+    }
 }

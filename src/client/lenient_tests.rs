@@ -100,3 +100,30 @@ fn lines_come_from_either_field() {
     assert_eq!(lines(&both).unwrap(), ["[v] a", "[v] b"]);
     assert_eq!(lines(&json!({"text": "a\nb\n"})).unwrap(), ["a", "b"]);
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_json_is_read_without_a_panic(depth in proptest::collection::vec(0_u8..8, 0..12), key in 0_usize..8) {
+        let keys = ["modules", "supervised", "short", "status", "state", "startError", "log", "uis"];
+        let mut value = json!(-1.5e300);
+        for (at, step) in depth.iter().enumerate() {
+            let key = keys[(key + at) % keys.len()];
+            value = match step {
+                0 => json!([value]),
+                1 => json!([null, value, "x"]),
+                2 => json!({ "short": value.clone(), key: value }),
+                3 => json!({ "status": "running", key: value }),
+                4 => json!({ "short": "x", "status": value }),
+                5 => json!({ "error_description": value, "pid": 99999999999_u64 }),
+                _ => json!({ key: [value] }),
+            };
+        }
+        if let Some(list) = list(&value) {
+            let _ = state_of(&list, "x");
+        }
+        let _ = (health(&value), ready(&value), lines(&value), operation(&value, "x"));
+        if let Some(state) = state(&value, Some("x")) {
+            let _ = crate::client::judge(&state);
+        }
+    }
+}

@@ -20,7 +20,7 @@ mod verbs;
 pub use follow::{Follow, Heard, bare};
 pub use health::Look;
 pub use instance::Identity;
-pub use judge::{Verdict, code as start_error_code, judge};
+pub use judge::{Verdict, judge};
 pub use lenient::state_of;
 pub use probe::{BOUND as PROBE_BOUND, Probe, probe, probe_all};
 pub use token::{Claims, Token, TokenState, read as read_token};
@@ -175,17 +175,26 @@ impl Client {
         asked: Asked<'_>,
     ) -> Result<Opened> {
         let to_error = |t: Trouble| refusal::trouble(&t, asked);
-        let before = peer::look(self.port, &self.allowed)?;
-        let stream = match (http::connect(self.port, deadline).await, &before) {
-            (Ok(stream), _) => stream,
-            // A stranger whose backlog is full is a stranger still.
-            (Err(Trouble::Silent(_) | Trouble::Closed), Peer::Foreign(_)) => {
-                return Err(self.refuse(&before, &before));
+        let mut tries = 3;
+        let stream = loop {
+            tries -= 1;
+            let before = peer::look(self.port, &self.allowed)?;
+            let stream = match (http::connect(self.port, deadline).await, &before) {
+                (Ok(stream), _) => stream,
+                // A stranger whose backlog is full is a stranger still.
+                (Err(Trouble::Silent(_) | Trouble::Closed), Peer::Foreign(_)) => {
+                    return Err(self.refuse(&before, &before));
+                }
+                (Err(trouble), _) => return Err(to_error(trouble)),
+            };
+            let after = peer::look(self.port, &self.allowed)?;
+            match peer::verdict(&before, &after, self.port) {
+                Ok(()) => break stream,
+                // A hub that is just coming up, or being replaced by its next life.
+                Err(_) if before != after && tries > 0 => {}
+                Err(e) => return Err(e),
             }
-            (Err(trouble), _) => return Err(to_error(trouble)),
         };
-        let after = peer::look(self.port, &self.allowed)?;
-        peer::verdict(&before, &after, self.port)?;
         let token = match self.token() {
             TokenState::Usable { token, .. } => token,
             state => return Err(self.without_token(&state).await),

@@ -1,17 +1,14 @@
 //! `parachute init`: the hub as a unit of this machine or this user. Decides what the unit is to
 //! say; the manager's room knows how it gets there.
 
-use super::keeping::{self, Told};
+use super::keeping::{self, Draft, Keeper, Told};
 use crate::{
     api::HUB_PORT,
     client::Client,
-    context::{Context, ManagerChoice},
+    context::Context,
     error::{Code, Error, Exit, Result},
     home::Home,
-    manager::{
-        Installed, Scope, ServiceManager, Unit, UnitState,
-        systemd::{self, Caller, Plan, Systemd},
-    },
+    manager::{Installed, Scope, Tail, Unit, UnitState},
     os::{
         identity::{self, User},
         port::{Holder, Listeners, holder},
@@ -26,6 +23,8 @@ use std::{
 
 /// How long a hub may take to answer its own health.
 const HEALTH: Duration = Duration::from_secs(15);
+/// How many of the hub's last lines go with a failure.
+const EXCERPT: usize = 50;
 /// Where programs are on every machine, for modules; what people have beyond that follows.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -61,28 +60,23 @@ pub struct Args {
 /// Carries it out.
 pub async fn run(args: &Args, cx: &Context, out: &Output) -> Result<Exit> {
     let scope = keeping::scope(cx);
-    let caller = Caller::of(cx);
     if args.print {
-        let unit = wanted(args, cx, scope, None)?;
-        let text = systemd::render(&unit)?;
-        out.human(|to| to.write_all(text.as_bytes()))
+        let text = Keeper::render(&wanted(args, cx, scope, None)?)?;
+        out.human(|to| to.write_all(&text))
             .map_err(|e| Error::new(Code::Io, format!("cannot write to stdout: {e}")))?;
         return Ok(Exit::Success);
     }
-    manager_there(cx)?;
-    let there = match Systemd::find(scope, &caller).await {
-        Ok(found) => found.map(|(_, unit)| unit),
-        // A user without a session has no manager yet; lingering brings it.
-        Err(e) if e.code == Code::ManagerUnreachable && scope == Scope::User => None,
-        Err(e) => return Err(e),
-    };
+    let keeper = Keeper::of(cx)?;
+    let there = keeper.there().await?;
     let unit = wanted(args, cx, scope, there.as_ref())?;
-    let manager = Systemd::new(scope, &caller);
-    let plan = manager.plan_install(&unit).await?;
-    if plan.replaces_other && !args.replace {
+    let draft = keeper.install(&unit).await?;
+    if draft.replaces_other && !args.replace {
         return Err(Error::new(
             Code::Refused,
-            format!("{} runs a hub of other make", systemd::UNIT),
+            format!(
+                "the unit that is there, {}, runs a hub of other make",
+                shown(there.as_ref())
+            ),
         )
         .hint(
             "`--replace` puts this one in its place; with the other go the box's sign-in, its web \
@@ -97,45 +91,52 @@ pub async fn run(args: &Args, cx: &Context, out: &Output) -> Result<Exit> {
     if !stays {
         port_free(unit.port)?;
     }
-    let told = Told::of("init", &plan, &unit, scope, manager.place()?);
+    let told = Told::of("init", &draft, scope, keeper.place()?, Some(unit.port));
     if args.dry_run {
-        return Ok(out.report(&told.would(!args.no_start && (!up || plan.restart))));
+        return Ok(out.report(&told.would(!args.no_start && (!up || draft.restart))));
     }
-    for note in &plan.notes {
+    for note in &draft.notes {
         cx.tell.say(note);
     }
     make_home(&unit)?;
-    manager.apply(&plan).await?;
+    keeper.apply(&draft).await?;
     let began = match args.no_start {
         true => Ok(None),
-        false => begin(cx, &manager, &unit, &plan).await,
+        false => begin(cx, &keeper, &unit, &draft).await,
     };
     match began {
         Ok(began) => Ok(out.report(&told.did(began))),
         Err(error) => {
-            manager.take_back(&plan).await;
+            keeper.take_back(&draft).await;
             Err(error)
         }
     }
 }
 
+fn shown(there: Option<&Installed>) -> String {
+    let path = there.and_then(|unit| unit.path.as_ref());
+    path.map_or_else(
+        || "without a file".into(),
+        |path| path.display().to_string(),
+    )
+}
+
 /// Starts the hub, or restarts it where it runs as it should no longer; waits for its health.
 async fn begin(
     cx: &Context,
-    manager: &Systemd,
+    keeper: &Keeper,
     unit: &Unit,
-    plan: &Plan,
+    draft: &Draft,
 ) -> Result<Option<&'static str>> {
-    let state = manager.look().await?.state;
-    let up = matches!(state, UnitState::Running { .. });
-    cx.tell.waiting(Some("the hub"));
-    let did = match (up, plan.restart) {
+    let manager = keeper.manager();
+    let up = matches!(manager.look().await?.state, UnitState::Running { .. });
+    cx.tell.waiting(Some("waiting for the hub"));
+    let did = match (up, draft.restart) {
         (false, _) => manager.start().await.map(|()| Some("started")),
         (true, true) => manager.restart().await.map(|()| Some("restarted")),
         (true, false) => Ok(None),
     };
-    let uid = uid_of(unit);
-    let client = Client::new(unit.home.clone(), unit.port, vec![uid]);
+    let client = Client::new(unit.home.clone(), unit.port, vec![uid_of(unit)]);
     let well = match &did {
         Ok(_) => client.wait_healthy(HEALTH, None).await.map(drop),
         Err(_) => Ok(()),
@@ -145,7 +146,11 @@ async fn begin(
     match well {
         Ok(()) => Ok(did),
         Err(error) => {
-            let lines = manager.excerpt().await;
+            let tail = Tail {
+                lines: EXCERPT,
+                since: None,
+            };
+            let lines = manager.logs(&tail).await.unwrap_or_default();
             Err(error.log(lines))
         }
     }
@@ -260,7 +265,7 @@ fn build_folder(exe: &Path) -> Option<&'static str> {
 }
 
 /// PATH for modules: the machine's, then the user's own (the hub adds those that come later).
-fn search_path(dir: Option<&Path>) -> String {
+pub(super) fn search_path(dir: Option<&Path>) -> String {
     let own = dir
         .iter()
         .flat_map(|dir| [dir.join(".local/bin"), dir.join(".bun/bin")]);
@@ -305,19 +310,6 @@ fn port_free(port: u16) -> Result<()> {
     };
     Err(Error::new(Code::PortTaken, format!("port {port} is taken: {who} listens on it"))
         .hint("a hub of before is ended with `parachute stop hub`; else choose another port with `--port N`"))
-}
-
-/// Without a manager there is nothing to install into.
-fn manager_there(cx: &Context) -> Result<()> {
-    let wanted = matches!(cx.manager, ManagerChoice::Auto | ManagerChoice::Systemd);
-    match wanted && systemd::booted() {
-        true => Ok(()),
-        false => Err(Error::new(
-            Code::ManagerUnreachable,
-            "there is no service manager on this machine that a unit could be given to",
-        )
-        .hint("`parachute start hub` runs the hub until the next boot; a container or another manager runs `parachute serve`")),
-    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ const MOST: usize = 100_000;
 
 /// Show what modules wrote
 ///
-/// On a terminal, control characters of a module's output are made visible.
+/// On a terminal, control characters of a module's output are made visible; in a pipe or a file
+/// they are as it wrote them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Modules, or `hub` [default: all]
@@ -62,6 +63,10 @@ impl Report for Logs {
         }
         Ok(())
     }
+
+    fn verbatim(&self) -> bool {
+        true
+    }
 }
 
 /// Puts a prefix before each line when there are several names, and defuses control characters
@@ -71,6 +76,7 @@ struct Painter {
     names: Vec<String>,
     width: usize,
     defuse: bool,
+    coloured: bool,
 }
 
 impl Painter {
@@ -83,7 +89,7 @@ impl Painter {
         AnsiColor::Red,
     ];
 
-    fn new(names: Vec<String>) -> Self {
+    fn new(names: Vec<String>, out: &Output) -> Self {
         let width = names
             .iter()
             .map(|n| n.chars().count())
@@ -93,6 +99,7 @@ impl Painter {
             names,
             width,
             defuse: io::stdout().is_terminal(),
+            coloured: out.coloured(),
         }
     }
 
@@ -110,7 +117,11 @@ impl Painter {
             .iter()
             .position(|n| n == name)
             .unwrap_or_default();
-        let paint: Style = Self::COLOURS[at % Self::COLOURS.len()].on_default();
+        let paint = if self.coloured {
+            Self::COLOURS[at % Self::COLOURS.len()].on_default()
+        } else {
+            Style::new()
+        };
         writeln!(
             to,
             "{paint}{name:width$} |{paint:#} {line}",
@@ -143,7 +154,7 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
     let targets = Targets::of(&args.names);
     let tails = site.logs(&targets, &args.tail()).await?;
     let names: Vec<String> = tails.iter().map(|(name, _)| name.clone()).collect();
-    let painter = Painter::new(names.clone());
+    let painter = Painter::new(names.clone(), out);
     if !args.follow {
         let silent: Vec<&str> = tails
             .iter()
@@ -186,7 +197,7 @@ async fn follow(
             },
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
         };
-        let written = out.human(|to| {
+        let written = out.verbatim(|to| {
             batch
                 .iter()
                 .try_for_each(|line| painter.line(to, &line.who, &line.text))

@@ -1,10 +1,9 @@
 //! `parachute uninstall-unit`: takes back what `init` did; the home and its modules stay.
 
-use super::keeping::{self, Told};
+use super::keeping::{self, Keeper, Told};
 use crate::{
     context::Context,
     error::{Code, Error, Exit, Result},
-    manager::systemd::{self, Caller, Step, Systemd},
     output::Output,
 };
 
@@ -23,30 +22,23 @@ pub struct Args {
 
 /// Carries it out.
 pub async fn run(args: &Args, cx: &Context, out: &Output) -> Result<Exit> {
-    if !systemd::booted() {
-        return Err(Error::new(
-            Code::ManagerUnreachable,
-            "there is no service manager on this machine, and so no unit",
-        ));
-    }
-    let scope = keeping::scope(cx);
-    let manager = Systemd::new(scope, &Caller::of(cx));
-    let plan = manager.plan_remove().await?;
-    if plan.replaces_other && !args.force {
+    let keeper = Keeper::of(cx)?;
+    let draft = keeper.remove().await?;
+    if draft.replaces_other && !args.force {
         return Err(Error::new(
             Code::Refused,
-            format!("{} runs a hub of other make", systemd::UNIT),
+            format!("{} runs a hub of other make", keeper.place()?.display()),
         )
         .hint("`--force` takes it away all the same"));
     }
-    let told = Told::plan("uninstall-unit", &plan, scope, manager.place()?);
+    let (scope, place) = (keeping::scope(cx), keeper.place()?);
+    let told = Told::of("uninstall-unit", &draft, scope, place, None);
     if args.dry_run {
         return Ok(out.report(&told.would(false)));
     }
-    for note in &plan.notes {
+    for note in &draft.notes {
         cx.tell.say(note);
     }
-    manager.apply(&plan).await?;
-    let stopped = plan.steps.contains(&Step::Stop).then_some("stopped");
-    Ok(out.report(&told.did(stopped)))
+    keeper.apply(&draft).await?;
+    Ok(out.report(&told.did(draft.stops.then_some("stopped"))))
 }

@@ -5,7 +5,7 @@ use super::{
     Lifecycle, Site,
     choose::{self, Candidate, Chosen, HomeFacts, HubSeen, Looked, Step, UnitFact, Way},
     detached::Detached,
-    managed::Managed,
+    managed::{Found, Managed},
 };
 use crate::{
     api::{HUB_PORT, Instance},
@@ -27,13 +27,7 @@ use crate::{
         process,
     },
 };
-use std::{ffi::OsString, path::Path};
-
-/// A unit that was found, and what drives it.
-pub(super) struct Found {
-    pub(super) manager: Box<dyn ServiceManager>,
-    pub(super) installed: Result<Installed>,
-}
+use std::{ffi::OsString, io::IsTerminal, path::Path};
 
 /// Looks at the box and decides, once.
 pub async fn detect(cx: &Context) -> Result<Site> {
@@ -183,7 +177,7 @@ async fn look(cx: &Context, platform: Platform, scope: Scope) -> Option<Found> {
 }
 
 async fn look_systemd(cx: &Context, scope: Scope) -> Option<Found> {
-    let caller = systemd::Caller::of(cx);
+    let caller = systemd_caller(cx);
     if let (0, Scope::User, Some(invoker)) = (cx.uid, scope, &cx.invoker) {
         let user = identity::user(invoker.uid)?;
         let installed = systemd::look_for_user(&user, &cx.exe).await.transpose()?;
@@ -201,6 +195,29 @@ async fn look_systemd(cx: &Context, scope: Scope) -> Option<Found> {
             manager: Box::new(Systemd::new(scope, &caller)),
             installed: Err(error),
         }),
+    }
+}
+
+/// Who asks systemd, from the context.
+pub fn systemd_caller(cx: &Context) -> systemd::Caller {
+    let words: Vec<String> = cx
+        .args
+        .iter()
+        .map(|a| a.to_string_lossy().into_owned())
+        .collect();
+    // `sudo` finds by name only what lies on root's PATH.
+    let program = match cx.exe.parent().and_then(Path::to_str) {
+        Some("/usr/local/sbin" | "/usr/local/bin" | "/usr/sbin" | "/usr/bin") => "parachute".into(),
+        _ => cx.exe.to_string_lossy(),
+    };
+    let words = std::iter::once(&*program).chain(words.iter().map(String::as_str));
+    systemd::Caller {
+        uid: cx.uid,
+        runtime_dir: cx.var("XDG_RUNTIME_DIR").map(Into::into),
+        user_dir: cx.user_dir.clone(),
+        system_bus: None,
+        terminal: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
+        command: shlex::try_join(words).unwrap_or_else(|_| "parachute".to_owned()),
     }
 }
 

@@ -252,20 +252,59 @@ struct Open {
     file: File,
     inode: u64,
     at: u64,
+    /// The last bytes before `at`: when they are others now, the file was cut short and has grown
+    /// again between two looks.
+    seen: Vec<u8>,
+}
+
+/// So many bytes are remembered.
+const REMEMBERED: usize = 64;
+
+impl Open {
+    /// At its first byte.
+    fn of(file: File) -> Option<Self> {
+        let inode = file.metadata().ok()?.ino();
+        Some(Self {
+            file,
+            inode,
+            at: 0,
+            seen: Vec::new(),
+        })
+    }
+
+    /// Its next bytes; none at its end.
+    fn read(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let _ = (&mut self.file).take(PIECE).read_to_end(&mut bytes);
+        self.at += bytes.len() as u64;
+        self.remember(&bytes);
+        bytes
+    }
+
+    fn remember(&mut self, bytes: &[u8]) {
+        self.seen.extend_from_slice(bytes);
+        let beyond = self.seen.len().saturating_sub(REMEMBERED);
+        self.seen.drain(..beyond);
+    }
+
+    /// Goes back to its first byte when it was cut short; says whether it was.
+    fn was_cut(&mut self) -> bool {
+        let mut there = vec![0; self.seen.len()];
+        let from = self.at.saturating_sub(there.len() as u64);
+        let same = self.file.read_exact_at(&mut there, from).is_ok() && there == self.seen;
+        if !same {
+            self.at = 0;
+            self.seen.clear();
+            let _ = self.file.rewind();
+        }
+        !same
+    }
 }
 
 impl Log {
     /// Opens the file as it is now, at its first byte.
     fn reopen(&mut self) -> Result<()> {
-        if let Some(file) = files::open(&self.home, &self.path)?
-            && let Ok(meta) = file.metadata()
-        {
-            self.open = Some(Open {
-                file,
-                inode: meta.ino(),
-                at: 0,
-            });
-        }
+        self.open = files::open(&self.home, &self.path)?.and_then(Open::of);
         Ok(())
     }
 
@@ -292,7 +331,31 @@ impl Log {
             from + whole
         };
         open.at = open.file.seek(SeekFrom::Start(at)).unwrap_or_default();
+        let seen = usize::try_from(open.at.saturating_sub(from)).unwrap_or_default();
+        open.remember(last.get(..seen).unwrap_or_default());
         Ok(open.at)
+    }
+
+    /// The file that was begun after the one with this inode, which may have been rotated several
+    /// times meanwhile. `None`: a rotation is under way, look again.
+    fn successor(&self, inode: u64) -> Result<Option<Open>> {
+        let at = |number: usize| -> Result<Option<Open>> {
+            let path = match number {
+                0 => self.path.clone(),
+                number => logfile::rotated(&self.path, number),
+            };
+            Ok(files::open(&self.home, &path)?.and_then(Open::of))
+        };
+        let is = |file: &Option<Open>| file.as_ref().is_some_and(|f| f.inode == inode);
+        for number in 1..=logfile::KEEP {
+            if is(&at(number)?) {
+                let next = at(number - 1)?;
+                // Rotated once more between the two looks: then that is not the next one.
+                return Ok(next.filter(|_| at(number).is_ok_and(|file| is(&file))));
+            }
+        }
+        // Removed, or rotated away for good.
+        at(0)
     }
 
     fn read(&mut self, to: &mut Vec<Line>) -> Result<()> {
@@ -303,33 +366,28 @@ impl Log {
             let Some(open) = &mut self.open else {
                 return Ok(());
             };
-            let mut bytes = Vec::new();
-            let read = (&mut open.file)
-                .take(PIECE)
-                .read_to_end(&mut bytes)
-                .unwrap_or_default() as u64;
-            open.at += read;
-            if read > 0 {
+            if open.was_cut() {
+                self.cutter.flush(to);
+            }
+            let bytes = open.read();
+            if !bytes.is_empty() {
                 self.cutter.cut(&bytes, to);
                 return Ok(());
             }
-            // At its end: cut short, or replaced by another file?
-            if open.file.metadata().is_ok_and(|m| m.len() < open.at) {
-                open.at = 0;
-                let _ = open.file.rewind();
-                self.cutter.flush(to);
-                continue;
-            }
+            // At its end: replaced by another file?
             let now = files::open(&self.home, &self.path)?.and_then(|f| f.metadata().ok());
             match now {
                 Some(meta) if meta.ino() != open.inode => {
                     // Once more: it may have been written to between the last read and the rename.
-                    let mut late = Vec::new();
-                    let _ = (&mut open.file).take(PIECE).read_to_end(&mut late);
+                    let late = open.read();
                     self.cutter.cut(&late, to);
                     if late.is_empty() {
+                        let inode = open.inode;
+                        let Some(next) = self.successor(inode)? else {
+                            return Ok(());
+                        };
                         self.cutter.flush(to);
-                        self.open = None;
+                        self.open = Some(next);
                     }
                 }
                 _ => return Ok(()),

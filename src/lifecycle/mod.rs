@@ -1,7 +1,6 @@
 //! Who carries out a verb on this box: the managed or the detached way, chosen once, in one
 //! place. A verb names no way; it asks for a [`Site`] and tells it what it wants.
 
-pub mod caller;
 pub mod choose;
 mod detached;
 mod detect;
@@ -10,7 +9,7 @@ mod managed;
 mod site;
 pub mod status;
 
-pub use detect::{detect, home, launchd};
+pub use detect::{detect, home, launchd, systemd_caller};
 pub use site::{Lifecycle, Site, Start};
 
 use crate::{

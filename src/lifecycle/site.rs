@@ -88,10 +88,11 @@ impl Site {
                 "stopping {}, to start again under the hub",
                 running.join(", ")
             ));
-            let stopped = way.stop(&Targets::Named(running)).await?;
-            if stopped.iter().any(|change| change.what.is_err()) {
-                return Ok(stopped);
-            }
+        }
+        // Records of what died without a hub go too: the hub's word on modules counts from now on.
+        let stopped = way.stop_quietly().await?;
+        if stopped.iter().any(|change| change.what.is_err()) {
+            return Ok(stopped);
         }
         let hub = way.hub().clone();
         let port = hub.port;

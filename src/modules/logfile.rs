@@ -23,7 +23,7 @@ pub const KEEP: usize = 5;
 pub const LONGEST_LINE: usize = 64 * 1024;
 
 /// The `number`th rotated file of a log.
-fn rotated(path: &Path, number: usize) -> PathBuf {
+pub fn rotated(path: &Path, number: usize) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{number}"));
     PathBuf::from(name)

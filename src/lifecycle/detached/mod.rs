@@ -78,6 +78,12 @@ impl Detached {
         Ok(self.in_order(changes, targets))
     }
 
+    /// Stops everything without a word about it: a hub takes over.
+    pub async fn stop_quietly(&self) -> Result<Vec<Change>> {
+        let (rows, _) = self.targets(&Targets::Everything)?;
+        Ok(stop::stop(self, &rows).await)
+    }
+
     /// Stops, then starts; a module that would not stop is not started.
     pub async fn restart(&self, targets: &Targets) -> Result<Vec<Change>> {
         let (rows, mut changes) = self.targets(targets)?;

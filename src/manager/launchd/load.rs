@@ -39,10 +39,7 @@ impl Launchd {
     /// After a bootstrap: RunAtLoad has spawned it, or kickstart does; 37 says that it runs.
     async fn settle_in(&self, doing: &str, domain: Domain) -> Result<()> {
         let until = within(self.patience.start);
-        let answer = self
-            .ctl
-            .run(&["kickstart", &domain.target()], until)
-            .await?;
+        let answer = self.tell(&["kickstart", &domain.target()], until).await?;
         match fault(&answer) {
             None | Some(Fault::Already | Fault::InProgress | Fault::Usage) => {}
             Some(fault) => return Err(self.explained(doing, fault, &answer, domain)),
@@ -54,7 +51,7 @@ impl Launchd {
         let until = within(self.patience.settle);
         let plist = self.place.plist();
         let shown = plist.to_string_lossy();
-        let enabled = self.ctl.run(&["enable", &domain.target()], until).await?;
+        let enabled = self.tell(&["enable", &domain.target()], until).await?;
         match fault(&enabled) {
             None | Some(Fault::Usage) => {}
             Some(fault @ (Fault::NoDomain | Fault::WrongDomain)) => {
@@ -64,7 +61,7 @@ impl Launchd {
         }
         loop {
             let call = ["bootstrap", &domain.to_string(), &shown];
-            let answer = self.ctl.run(&call, until + PAUSE).await?;
+            let answer = self.tell(&call, until).await?;
             let fault = match fault(&answer) {
                 None => return Ok(()),
                 Some(fault) => fault,
@@ -86,7 +83,7 @@ impl Launchd {
                     )));
                 }
                 Fault::InputOutput | Fault::InProgress | Fault::Already | Fault::Loaded => {
-                    if let Seen::Job(record) = self.ask(domain, until + PAUSE).await?
+                    if let Seen::Job(record) = self.ask(domain, until + self.patience.look).await?
                         && record.state() != UnitState::Stopping
                     {
                         return Ok(());
@@ -105,20 +102,19 @@ impl Launchd {
     pub(super) async fn boot_out(&self, doing: &str, domain: Domain) -> Result<()> {
         let until = within(self.patience.settle);
         loop {
-            let answer = self
-                .ctl
-                .run(&["bootout", &domain.target()], until + PAUSE)
-                .await?;
+            let answer = self.tell(&["bootout", &domain.target()], until).await?;
             match fault(&answer) {
                 None | Some(Fault::NotLoaded | Fault::InProgress | Fault::Already) => return Ok(()),
                 Some(Fault::NoDomain | Fault::WrongDomain) => return Ok(()),
-                Some(Fault::InputOutput) => match self.ask(domain, until + PAUSE).await? {
-                    Seen::NotLoaded | Seen::NoDomain => return Ok(()),
-                    _ if Instant::now() + PAUSE >= until => {
-                        return Err(self.explained(doing, Fault::InputOutput, &answer, domain));
+                Some(Fault::InputOutput) => {
+                    match self.ask(domain, until + self.patience.look).await? {
+                        Seen::NotLoaded | Seen::NoDomain => return Ok(()),
+                        _ if Instant::now() + PAUSE >= until => {
+                            return Err(self.explained(doing, Fault::InputOutput, &answer, domain));
+                        }
+                        _ => sleep(PAUSE).await,
                     }
-                    _ => sleep(PAUSE).await,
-                },
+                }
                 Some(fault) => return Err(self.explained(doing, fault, &answer, domain)),
             }
         }

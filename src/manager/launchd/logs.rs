@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     manager::{Follow, Tail},
 };
+use jiff::Timestamp;
 use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
@@ -112,12 +113,16 @@ fn last_lines(path: &Path, tail: &Tail) -> Result<Vec<String>> {
 fn newest(text: &str, tail: &Tail) -> Vec<String> {
     let mut lines: Vec<&str> = text.lines().collect();
     if let Some(since) = tail.since {
-        let old = lines.iter().rposition(|line| {
-            let word = line.split_whitespace().next().unwrap_or_default();
-            word.parse::<jiff::Timestamp>()
-                .is_ok_and(|time| time < since.0)
-        });
-        lines.drain(..old.map_or(0, |at| at + 1));
+        let time = |line: &&str| line.split_whitespace().next()?.parse::<Timestamp>().ok();
+        match lines
+            .iter()
+            .position(|line| time(line).is_some_and(|time| time >= since.0))
+        {
+            Some(first) => drop(lines.drain(..first)),
+            None if lines.iter().any(|line| time(line).is_some()) => lines.clear(),
+            // No line has a time: all may be new.
+            None => {}
+        }
     }
     let skip = lines.len().saturating_sub(tail.lines);
     lines.drain(..skip);

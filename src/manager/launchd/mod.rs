@@ -195,7 +195,7 @@ impl ServiceManager for Launchd {
                 .map(|runs| runs.saturating_sub(1)),
             cpu: None,
             memory: None,
-            notes: Vec::new(),
+            notes: notes(&disk, &found, disabled, &self.place),
         })
     }
 
@@ -218,6 +218,42 @@ impl ServiceManager for Launchd {
     fn follow(&self, tail: &Tail) -> Follow {
         self.log_follow(tail)
     }
+}
+
+/// What a person should know beside the state.
+fn notes(
+    disk: &OnDisk,
+    found: &Result<ask::Found>,
+    disabled: Option<bool>,
+    place: &Place,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    let Ok(found) = found else {
+        return notes;
+    };
+    let plist = place.plist();
+    if !found.jobs.is_empty() {
+        match disk {
+            OnDisk::Absent => notes.push(format!(
+                "{} is gone: once stopped, the hub stays so",
+                plist.display()
+            )),
+            OnDisk::Unusable(why) => notes.push(format!(
+                "launchd would refuse {} from now on: {why}",
+                plist.display()
+            )),
+            OnDisk::Usable(_) if disabled == Some(true) => {
+                notes.push("the hub is disabled in launchd: once stopped, it stays so".into());
+            }
+            OnDisk::Usable(_) => {}
+        }
+    }
+    if let [(first, _), (second, _), ..] = &found.jobs[..] {
+        notes.push(format!(
+            "the hub is loaded twice, in {first} and in {second}: `parachute stop`, then `parachute start`"
+        ));
+    }
+    notes
 }
 
 /// A running hub with the time since when: launchd does not tell, the kernel does.

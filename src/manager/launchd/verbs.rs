@@ -72,6 +72,12 @@ impl Launchd {
         }
     }
 
+    /// A call that changes something, given more time than the wait that it belongs to: one that
+    /// is cut short is an answer lost.
+    pub(super) async fn tell(&self, args: &[&str], until: Instant) -> Result<Answer> {
+        self.ctl.run(args, until + self.patience.look).await
+    }
+
     pub(super) fn look_until(&self) -> Instant {
         within(self.patience.look)
     }
@@ -86,10 +92,7 @@ impl Launchd {
     ) -> Result<()> {
         let until = within(self.patience.start);
         let runs = record.printed().and_then(|job| job.runs);
-        let answer = self
-            .ctl
-            .run(&["kickstart", &domain.target()], until)
-            .await?;
+        let answer = self.tell(&["kickstart", &domain.target()], until).await?;
         match fault(&answer) {
             None | Some(Fault::Already | Fault::InProgress) => {}
             Some(Fault::NotLoaded) => return self.load(doing, found).await,
@@ -116,8 +119,7 @@ impl Launchd {
         let drain = self.drain_bound(record.printed());
         let runs = record.printed().and_then(|job| job.runs);
         let answer = self
-            .ctl
-            .run(&["kickstart", "-k", &domain.target()], within(drain))
+            .tell(&["kickstart", "-k", &domain.target()], within(drain))
             .await?;
         match fault(&answer) {
             None | Some(Fault::Already | Fault::InProgress) => {}

@@ -39,6 +39,10 @@ pub async fn kill(group: Group) -> io::Result<Ended> {
     Ending::of(group).run(None).await
 }
 
+/// How often an empty group is looked at once more because something, perhaps a member nobody
+/// knew, went while the process table was walked.
+const LOOKED_AGAIN: u32 = 2;
+
 type Watching = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A member that was signalled.
@@ -102,6 +106,7 @@ impl Ending {
             self.meet(process, killing, 0);
         }
         let mut pause = Duration::from_millis(10);
+        let mut again = LOOKED_AGAIN;
         loop {
             let until = if killing {
                 kill_at + AFTER_KILL
@@ -110,27 +115,48 @@ impl Ending {
             };
             self.wait(until.min(Instant::now() + pause)).await;
             pause = (pause * 2).min(Duration::from_millis(250));
-            let now = after(Instant::now()).await?;
-            if self.update(owner, &now, killing) {
-                pause = Duration::from_millis(10);
-            }
-            if self.known.iter().all(|m| m.ended) {
-                return Ok(if self.killed {
-                    Ended::Killed
-                } else {
-                    Ended::Terminated
-                });
+            // The walk lists first and looks later: only when all had ended before it began can
+            // none of them have forked behind its back.
+            let settled = self.known.iter().all(|m| m.ended);
+            let now = after(Instant::now()).await;
+            if let Ok(now) = &now {
+                if self.update(owner, now, killing) {
+                    pause = Duration::from_millis(10);
+                }
+                if self.known.iter().all(|m| m.ended) {
+                    if !settled || (now.vanished > 0 && again > 0) {
+                        again -= u32::from(settled);
+                        continue;
+                    }
+                    return Ok(if self.killed {
+                        Ended::Killed
+                    } else {
+                        Ended::Terminated
+                    });
+                }
             }
             if Instant::now() < until {
+                if now.is_err() {
+                    // Out of descriptors, most likely: others end and give theirs back.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
                 continue;
             }
             if killing {
-                return Ok(Ended::Survived);
+                return now.map(|_| Ended::Survived);
             }
             killing = true;
             kill_at = Instant::now();
             pause = Duration::from_millis(10);
-            self.update(owner, &now, killing);
+            self.kill_known();
+        }
+    }
+
+    fn kill_known(&mut self) {
+        for member in self.known.iter_mut().filter(|m| !m.ended && !m.killed) {
+            member.killed = true;
+            let sent = process::signal(&member.process, Signal::KILL);
+            self.killed |= matches!(sent, Ok(Sent::Yes));
         }
     }
 
@@ -214,11 +240,7 @@ impl Ending {
             }
         }
         if killing {
-            for member in self.known.iter_mut().filter(|m| !m.ended && !m.killed) {
-                member.killed = true;
-                let sent = process::signal(&member.process, Signal::KILL);
-                self.killed |= matches!(sent, Ok(Sent::Yes));
-            }
+            self.kill_known();
         }
         late
     }
@@ -231,17 +253,14 @@ impl Ending {
         }
         let watch = Watch::new(&process);
         let watchable = watch.works();
-        let gone = if killing {
-            let sent = process::signal(&process, Signal::KILL);
-            self.killed |= matches!(sent, Ok(Sent::Yes));
-            matches!(sent, Ok(Sent::Gone))
-        } else {
-            let sent = process::signal(&process, Signal::TERM);
-            if matches!(sent, Ok(Sent::Yes)) {
-                let _ = process::signal(&process, Signal::CONT);
+        let sent = watch.signal(if killing { Signal::KILL } else { Signal::TERM });
+        if matches!(sent, Ok(Sent::Yes)) {
+            self.killed |= killing;
+            if !killing {
+                let _ = watch.signal(Signal::CONT);
             }
-            matches!(sent, Ok(Sent::Gone))
-        };
+        }
+        let gone = matches!(sent, Ok(Sent::Gone));
         self.known.push(Member {
             process,
             killed: killing,

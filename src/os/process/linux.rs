@@ -1,7 +1,7 @@
 //! Processes as Linux tells of them: small reads under /proc (proc(5)), signals by pidfd. Never
 //! walks what it was not asked for, never signals a pid without looking at its start time.
 
-use super::{Process, Sent, stat};
+use super::{Process, Sent, Snapshot, stat};
 use rustix::{
     fs::{AtFlags, Mode, OFlags, RawDir},
     io::Errno,
@@ -24,26 +24,30 @@ use tokio::io::unix::AsyncFd;
 /// An environment or a command line beyond this is cut: the kernel allows 6 MiB for both.
 const MOST: u64 = 8 << 20;
 
+/// How many milliseconds a process may take between its old and its new image.
+const MID_EXEC: u32 = 50;
+
 fn proc_dir() -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::open("/proc", flags, Mode::empty())?)
 }
 
-pub(super) fn all() -> io::Result<Vec<Process>> {
+pub(super) fn all() -> io::Result<Snapshot> {
     let proc_dir = proc_dir()?;
-    let mut found = Vec::with_capacity(256);
+    let mut now = Snapshot::default();
     let mut buffer = [MaybeUninit::uninit(); 8192];
     let mut entries = RawDir::new(&proc_dir, &mut buffer);
     while let Some(entry) = entries.next() {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
-        if let Some(pid) = decimal(name)
-            && let Some(process) = read(proc_dir.as_fd(), pid, name)?
-        {
-            found.push(process);
+        if let Some(pid) = decimal(name) {
+            match read(proc_dir.as_fd(), pid, name)? {
+                Some(process) => now.processes.push(process),
+                None => now.vanished += 1,
+            }
         }
     }
-    Ok(found)
+    Ok(now)
 }
 
 pub(super) fn one(pid: u32) -> io::Result<Option<Process>> {
@@ -117,9 +121,22 @@ pub(super) fn cwd(pid: u32) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/cwd")).ok()
 }
 
+/// In the midst of execve(2) a process has neither arguments nor environment for a moment: that
+/// says nothing of it, so it is waited out. Kernel threads, of session 0, never have any.
 pub(super) fn env_vars(pid: u32, names: &[&str]) -> Option<Vec<Option<OsString>>> {
-    let bytes = slurp(pid, "environ")?;
-    Some(super::pick(&bytes, names))
+    for _ in 0..MID_EXEC {
+        let bytes = slurp(pid, "environ")?;
+        if !bytes.is_empty() {
+            return Some(super::pick(&bytes, names));
+        }
+        if argv(pid).is_some_and(|argv| !argv.is_empty())
+            || !matches!(one(pid), Ok(Some(p)) if p.alive() && p.session != 0)
+        {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Some(super::pick(&slurp(pid, "environ")?, names))
 }
 
 pub(super) fn boot_id() -> io::Result<String> {
@@ -151,13 +168,16 @@ fn open_pidfd(process: &Process) -> rustix::io::Result<Option<OwnedFd>> {
 }
 
 pub(super) fn signal(process: &Process, signal: Signal) -> io::Result<Sent> {
-    let sent = match open_pidfd(process) {
-        Ok(Some(fd)) => pidfd_send_signal(fd, signal),
-        Ok(None) => return Ok(Sent::Gone),
-        Err(Errno::NOSYS | Errno::PERM) => return super::signal_by_pid(process, signal),
-        Err(error) => return Err(error.into()),
-    };
-    match sent {
+    match open_pidfd(process) {
+        Ok(Some(fd)) => send(fd.as_fd(), process, signal),
+        Ok(None) => Ok(Sent::Gone),
+        Err(Errno::NOSYS | Errno::PERM) => super::signal_by_pid(process, signal),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn send(fd: BorrowedFd<'_>, process: &Process, signal: Signal) -> io::Result<Sent> {
+    match pidfd_send_signal(fd, signal) {
         Ok(()) => Ok(Sent::Yes),
         Err(Errno::SRCH) => Ok(Sent::Gone),
         Err(Errno::NOSYS) => super::signal_by_pid(process, signal),
@@ -179,6 +199,10 @@ impl Watch {
         #[allow(deprecated)]
         let watched = AsyncFd::with_interest(fd, interest);
         watched.ok().map(Self)
+    }
+
+    pub(super) fn signal(&self, process: &Process, signal: Signal) -> io::Result<Sent> {
+        send(self.0.get_ref().as_fd(), process, signal)
     }
 
     pub(super) async fn ended(&self) {

@@ -1,7 +1,7 @@
 //! Processes as macOS tells of them: libproc, sysctl(3), getsid(2). Zombies are not listed there,
 //! which suits: they are not alive. Never signals a pid without looking at its start time.
 
-use super::{Process, Sent};
+use super::{Process, Sent, Snapshot};
 use crate::os::darwin;
 use libproc::{
     bsd_info::BSDInfo,
@@ -24,9 +24,13 @@ const SZOMB: u32 = 5;
 /// proc_info.h: `PROC_FLAG_CTTY` (its session has a terminal), `PROC_FLAG_CONTROLT` (it has).
 const TERMINAL: u32 = 0x40 | 0x80;
 
-pub(super) fn all() -> io::Result<Vec<Process>> {
+/// Zombies are listed and cannot be looked at, so how many vanished meanwhile is not known.
+pub(super) fn all() -> io::Result<Snapshot> {
     let pids = pids_by_type(ProcFilter::All)?;
-    Ok(pids.into_iter().filter_map(read).collect())
+    Ok(Snapshot {
+        processes: pids.into_iter().filter_map(read).collect(),
+        vanished: 0,
+    })
 }
 
 /// libproc gives its errors as text: a process that cannot be looked at is none.
@@ -124,6 +128,10 @@ pub(super) struct Watch(Process);
 impl Watch {
     pub(super) fn new(process: &Process) -> Option<Self> {
         Some(Self(process.clone()))
+    }
+
+    pub(super) fn signal(&self, process: &Process, signal: Signal) -> io::Result<Sent> {
+        super::signal_by_pid(process, signal)
     }
 
     pub(super) async fn ended(&self) {

@@ -60,6 +60,8 @@ pub struct Process {
 pub struct Snapshot {
     /// In no particular order.
     pub processes: Vec<Process>,
+    /// How many ended between being listed and being looked at: what they forked may be missing.
+    pub vanished: u32,
 }
 
 impl Process {
@@ -74,39 +76,53 @@ impl Process {
     }
 }
 
-/// The walk that was made last, and when it began.
-static LAST: Mutex<Option<(Instant, Arc<Snapshot>)>> = Mutex::new(None);
+/// A walk that is shared.
+struct Walk {
+    begun: Instant,
+    ended: Instant,
+    snapshot: Arc<Snapshot>,
+}
 
-/// Shared walks are at least this far apart.
+/// The one that was made last.
+static LAST: Mutex<Option<Walk>> = Mutex::new(None);
+
+/// Between shared walks lies this at least, and three times what one takes.
 const APART: Duration = Duration::from_millis(5);
 
 impl Snapshot {
     /// Walks the process table. Processes that end meanwhile are left out.
     pub fn take() -> io::Result<Self> {
-        platform::all().map(|processes| Self { processes })
+        platform::all()
     }
 
     /// A snapshot whose walk began at `moment` or later, shared by all who ask for one at about
     /// the same time: many waiters cost one walk.
     pub fn since(moment: Instant) -> io::Result<Arc<Self>> {
         let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((begun, snapshot)) = &*last
-            && *begun >= moment
+        if let Some(walk) = &*last
+            && walk.begun >= moment
         {
-            return Ok(Arc::clone(snapshot));
+            return Ok(Arc::clone(&walk.snapshot));
         }
         let begun = Instant::now();
         let snapshot = Arc::new(Self::take()?);
-        *last = Some((begun, Arc::clone(&snapshot)));
+        *last = Some(Walk {
+            begun,
+            ended: Instant::now(),
+            snapshot: Arc::clone(&snapshot),
+        });
         Ok(snapshot)
     }
 
-    /// How long to wait before asking [`Snapshot::since`], so that walks are 5 ms apart at least;
-    /// `None`: ask now.
+    /// How long to wait before asking [`Snapshot::since`], so that those who wait for processes
+    /// leave the machine most of its time; `None`: ask now.
     pub fn busy_for() -> Option<Duration> {
         let last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-        let (begun, _) = (*last).as_ref()?;
-        APART.checked_sub(begun.elapsed()).filter(|d| !d.is_zero())
+        let walk = last.as_ref()?;
+        let apart = APART.max((walk.ended - walk.begun) * 3);
+        apart
+            .checked_sub(walk.ended.elapsed())
+            .filter(|left| !left.is_zero())
     }
 
     /// The process with this pid, zombies included.
@@ -217,11 +233,17 @@ pub enum Sent {
     Gone,
 }
 
-/// Signals exactly this process: on Linux by pidfd, checked against `start` after it was opened.
-pub fn signal(process: &Process, signal: Signal) -> io::Result<Sent> {
+/// Pid 1 and we ourselves are never to be signalled.
+fn may_signal(process: &Process) -> io::Result<()> {
     if process.pid < 2 || process.pid == std::process::id() {
         return Err(io::Error::other("refusing to signal init or ourselves"));
     }
+    Ok(())
+}
+
+/// Signals exactly this process: on Linux by pidfd, checked against `start` after it was opened.
+pub fn signal(process: &Process, signal: Signal) -> io::Result<Sent> {
+    may_signal(process)?;
     platform::signal(process, signal)
 }
 
@@ -245,27 +267,42 @@ fn signal_by_pid(process: &Process, signal: Signal) -> io::Result<Sent> {
     }
 }
 
-/// Waits for the end of one process. Where it cannot be watched it never resolves: its user looks
-/// at the process table from time to time as well.
+/// Holds on to one process: signals it and waits for its end. Where it cannot be watched,
+/// [`Watch::ended`] never resolves: its user looks at the process table from time to time as well.
 #[derive(Debug)]
-pub struct Watch(Option<platform::Watch>);
+pub struct Watch {
+    process: Process,
+    held: Option<platform::Watch>,
+}
 
 impl Watch {
     /// Starts to watch. A process that is gone already counts as unwatchable. Needs a tokio runtime
     /// with IO.
     pub fn new(process: &Process) -> Self {
-        Self(platform::Watch::new(process))
+        Self {
+            process: process.clone(),
+            held: platform::Watch::new(process),
+        }
     }
 
     /// Whether [`Watch::ended`] can resolve.
     pub fn works(&self) -> bool {
-        self.0.is_some()
+        self.held.is_some()
+    }
+
+    /// As [`signal`], without looking the process up once more.
+    pub fn signal(&self, signal: Signal) -> io::Result<Sent> {
+        may_signal(&self.process)?;
+        match &self.held {
+            Some(held) => held.signal(&self.process, signal),
+            None => platform::signal(&self.process, signal),
+        }
     }
 
     /// Resolves when the process has ended (reaped or not).
     pub async fn ended(&self) {
-        match &self.0 {
-            Some(watch) => watch.ended().await,
+        match &self.held {
+            Some(held) => held.ended().await,
             None => std::future::pending().await,
         }
     }

@@ -1,11 +1,8 @@
 //! What `init` and `uninstall-unit` tell: the steps, as they would be or as they were.
 
+use super::{Draft, Line};
 use crate::{
-    context::Context,
-    manager::{
-        Scope, Unit,
-        systemd::{Plan, Step},
-    },
+    manager::Scope,
     output::{Report, SCHEMA, style},
 };
 use serde::Serialize;
@@ -13,23 +10,6 @@ use std::{
     io::{self, Write},
     path::PathBuf,
 };
-
-/// Root's units are the machine's, everybody else's are their own.
-pub(super) fn scope(cx: &Context) -> Scope {
-    if cx.uid == 0 {
-        Scope::System
-    } else {
-        Scope::User
-    }
-}
-
-/// One step for both views.
-#[derive(Debug, Serialize)]
-struct Line {
-    what: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    diff: Option<String>,
-}
 
 #[derive(Debug, Serialize)]
 struct UnitTold {
@@ -39,7 +19,7 @@ struct UnitTold {
 
 /// The report of either verb.
 #[derive(Debug, Serialize)]
-pub(super) struct Told {
+pub(in crate::commands) struct Told {
     schema: u32,
     verb: &'static str,
     dry_run: bool,
@@ -55,66 +35,38 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Of an installation.
-    pub(super) fn of(
+    /// Of a plan; `port` is where its hub answers, when it leads to one.
+    pub(in crate::commands) fn of(
         verb: &'static str,
-        plan: &Plan,
-        unit: &Unit,
+        draft: &Draft,
         scope: Scope,
         path: PathBuf,
+        port: Option<u16>,
     ) -> Self {
-        let mut told = Self::plan(verb, plan, scope, path);
-        told.url = Some(format!("http://127.0.0.1:{}", unit.port));
-        told
-    }
-
-    /// Of a plan without a unit at its end.
-    pub(super) fn plan(verb: &'static str, plan: &Plan, scope: Scope, path: PathBuf) -> Self {
         Self {
             schema: SCHEMA,
             verb,
             dry_run: false,
             unit: UnitTold { path, scope },
-            steps: plan.steps.iter().map(line).collect(),
+            steps: draft.lines.clone(),
             hub: None,
-            url: None,
-            notes: plan.notes.clone(),
+            url: port.map(|port| format!("http://127.0.0.1:{port}")),
+            notes: draft.notes.clone(),
             starts: false,
         }
     }
 
     /// Nothing was done.
-    pub(super) fn would(mut self, starts: bool) -> Self {
+    pub(in crate::commands) fn would(mut self, starts: bool) -> Self {
         self.dry_run = true;
         self.starts = starts;
         self
     }
 
     /// It was done, and this became of the hub.
-    pub(super) fn did(mut self, hub: Option<&'static str>) -> Self {
+    pub(in crate::commands) fn did(mut self, hub: Option<&'static str>) -> Self {
         self.hub = hub;
         self
-    }
-}
-
-fn line(step: &Step) -> Line {
-    let diff = match step {
-        Step::Write {
-            before: Some(before),
-            after,
-            ..
-        } => Some(
-            similar::TextDiff::from_lines(before, after)
-                .unified_diff()
-                .context_radius(2)
-                .header("as it is", "as it should be")
-                .to_string(),
-        ),
-        _ => None,
-    };
-    Line {
-        what: step.to_string(),
-        diff,
     }
 }
 
