@@ -66,6 +66,12 @@ pub enum Verb {
     Add(commands::add::Args),
     /// Take a module off this box
     Remove(commands::remove::Args),
+    /// Have the hub install a module
+    Install(commands::install::Args),
+    /// Have the hub upgrade a module
+    Upgrade(commands::upgrade::Args),
+    /// Have the hub uninstall a module
+    Uninstall(commands::uninstall::Args),
     /// Exit 0 when a module, or the whole box, is active
     IsActive(commands::is_active::Args),
     /// Exit 0 when a module, or any, is on this box
@@ -87,6 +93,10 @@ pub enum Verb {
     /// What the scripts of a package ask for
     #[command(hide = true)]
     Hook(commands::hook::Args),
+    /// Write a shell's completions to stdout
+    Completions(commands::completions::Args),
+    /// Write the manual's pages
+    Man(commands::man::Args),
     /// The calling user's hub unit as JSON, for this program itself
     #[command(name = "__unit-look", hide = true)]
     UnitLook,

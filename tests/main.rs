@@ -7,6 +7,8 @@ mod bad_registry;
 mod client;
 mod fakes;
 mod field_notes;
+#[cfg(target_os = "linux")]
+mod hub;
 mod launchd;
 mod layers;
 mod logs;

@@ -3,13 +3,16 @@
 
 pub mod add;
 pub mod auth;
+pub mod completions;
 pub mod demo;
 pub mod health;
 pub mod hook;
 pub mod init;
+pub mod install;
 pub mod is_active;
 pub mod is_installed;
 pub mod logs;
+pub mod man;
 pub mod remove;
 pub mod restart;
 pub mod serve;
@@ -17,11 +20,17 @@ pub mod start;
 pub mod status;
 pub mod stop;
 pub mod testmodule;
+pub mod uninstall;
 pub mod uninstall_unit;
+pub mod upgrade;
 pub mod wait;
 
 mod changes;
+mod driving;
 mod keeping;
+mod operation;
+mod watch;
+mod when;
 
 use crate::{
     cli::Verb,
@@ -56,6 +65,8 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
         Verb::UninstallUnit(args) => return uninstall_unit::run(args, cx, out).await,
         Verb::Hook(args) => return hook::run(args, cx, out).await,
         Verb::UnitLook => return unit_look(cx, out).await,
+        Verb::Completions(args) => return completions::run(args, out),
+        Verb::Man(args) => return man::run(args, out),
         _ => {}
     }
     let mut site = lifecycle::detect(cx).await?;
@@ -78,6 +89,9 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
         Verb::Wait(args) => wait::run(args, &site, cx, out).await,
         Verb::Health(args) => health::run(args, &site, out).await,
         Verb::Auth(args) => auth::run(args, cx, &site.home, out).await,
+        Verb::Install(args) => install::run(args, &site, out).await,
+        Verb::Upgrade(args) => upgrade::run(args, &site, out).await,
+        Verb::Uninstall(args) => uninstall::run(args, &site, out).await,
         Verb::Serve(_)
         | Verb::Guardian
         | Verb::Demo(_)
@@ -85,6 +99,8 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
         | Verb::Init(_)
         | Verb::UninstallUnit(_)
         | Verb::Hook(_)
+        | Verb::Completions(_)
+        | Verb::Man(_)
         | Verb::UnitLook => Ok(Exit::Success),
     }
 }

@@ -51,9 +51,10 @@ impl For {
 pub async fn run(args: &Args, site: &Site, cx: &Context, out: &Output) -> Result<Exit> {
     let deadline = Instant::now() + Duration::from_secs(args.timeout);
     let first = site.observe().await;
-    if args.names.is_empty() && first.rows().next().is_none() {
+    if first.rows().next().is_none() {
+        // Nothing to see in a registry that cannot be read is no answer.
         Registry::read(&site.home)?;
-        if args.want == For::Active {
+        if args.names.is_empty() && args.want == For::Active {
             return Err(Error::new(
                 Code::NotInstalled,
                 "nothing is installed on this box, so nothing will be active",

@@ -5,7 +5,7 @@ use super::{
     Lifecycle, Site,
     choose::{self, Candidate, Chosen, HomeFacts, HubSeen, Looked, Step, UnitFact, Way},
     detached::Detached,
-    managed::Managed,
+    managed::{Found, Managed},
 };
 use crate::{
     api::{HUB_PORT, Instance},
@@ -29,14 +29,18 @@ use crate::{
 };
 use std::{ffi::OsString, io::IsTerminal, path::Path};
 
-/// A unit that was found, and what drives it.
-pub(super) struct Found {
-    pub(super) manager: Box<dyn ServiceManager>,
-    pub(super) installed: Result<Installed>,
-}
-
 /// Looks at the box and decides, once.
 pub async fn detect(cx: &Context) -> Result<Site> {
+    let (chosen, found) = decide(cx).await?;
+    site(cx, chosen, found).await
+}
+
+/// The home alone; asks no hub.
+pub async fn home(cx: &Context) -> Result<Home> {
+    Ok(decide(cx).await?.0.home)
+}
+
+async fn decide(cx: &Context) -> Result<(Chosen, Vec<(Scope, Found)>)> {
     let platform = platform(cx)?;
     let mut facts = HomeFacts {
         explicit: cx.explicit.clone(),
@@ -63,7 +67,7 @@ pub async fn detect(cx: &Context) -> Result<Site> {
         };
         found.extend(unit);
     };
-    site(cx, chosen, found).await
+    Ok((chosen, found))
 }
 
 async fn site(cx: &Context, chosen: Chosen, found: Vec<(Scope, Found)>) -> Result<Site> {

@@ -88,10 +88,11 @@ impl Site {
                 "stopping {}, to start again under the hub",
                 running.join(", ")
             ));
-            let stopped = way.stop(&Targets::Named(running)).await?;
-            if stopped.iter().any(|change| change.what.is_err()) {
-                return Ok(stopped);
-            }
+        }
+        // Records of what died without a hub go too: the hub's word on modules counts from now on.
+        let stopped = way.stop_quietly().await?;
+        if stopped.iter().any(|change| change.what.is_err()) {
+            return Ok(stopped);
         }
         let hub = way.hub().clone();
         let port = hub.port;
@@ -153,6 +154,16 @@ impl Site {
         }
     }
 
+    /// What surrounds this run.
+    pub fn context(&self) -> &Context {
+        &self.cx
+    }
+
+    /// The same box looked at anew: its way may be another one by now.
+    pub async fn again(&self) -> Result<Self> {
+        super::detect(&self.cx).await
+    }
+
     /// The running hub, for verbs that only a hub has.
     pub fn client(&self) -> Result<&Client> {
         match &self.way {
@@ -169,7 +180,7 @@ impl Site {
     pub async fn logs(&self, targets: &Targets, tail: &Tail) -> Result<Vec<(String, Vec<String>)>> {
         match &self.way {
             Lifecycle::Managed(way) => way.logs(targets, tail).await,
-            Lifecycle::Detached(way) => way.logs(targets, tail.lines),
+            Lifecycle::Detached(way) => way.logs(targets, tail),
         }
     }
 
@@ -177,7 +188,7 @@ impl Site {
     pub async fn follow(&self, names: &[String], tail: &Tail) -> Result<Stream> {
         match &self.way {
             Lifecycle::Managed(way) => way.follow(names, tail).await,
-            Lifecycle::Detached(way) => way.follow(names, tail.lines),
+            Lifecycle::Detached(way) => way.follow(names, tail),
         }
     }
 

@@ -161,12 +161,28 @@ pub trait ServiceManager: Send + Sync {
     /// Returns once the manager says it is started again.
     async fn restart(&self) -> Result<()>;
 
+    /// Tells from now on when the unit has changed; `None` where the manager does not tell.
+    async fn changes(&self) -> Result<Option<Changes>> {
+        Ok(None)
+    }
+
     /// The hub's last log lines, oldest first.
     async fn logs(&self, tail: &Tail) -> Result<Vec<String>>;
 
     /// A program to run in the foreground that follows the hub's log, where there is one
     /// (`journalctl -f …`); else the log file to follow.
     fn follow(&self, tail: &Tail) -> Follow;
+}
+
+/// That a unit has changed, each time it does; several changes at once may be told as one.
+#[derive(Debug)]
+pub struct Changes(tokio::sync::mpsc::Receiver<()>);
+
+impl Changes {
+    /// Waits for the next change; `false` once nothing more will be told.
+    pub async fn next(&mut self) -> bool {
+        self.0.recv().await.is_some()
+    }
 }
 
 /// How a hub's log is followed.

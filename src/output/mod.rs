@@ -1,6 +1,7 @@
 //! One value, two views: what a verb found, as text for people or as one JSON document for
 //! machines. stdout is data, stderr is status; colour when a person looks, none when not.
 
+pub mod live;
 mod progress;
 pub mod table;
 pub mod text;
@@ -46,6 +47,11 @@ pub trait Report: Serialize {
     fn exit(&self) -> Exit {
         Exit::Success
     }
+
+    /// Does it write other programs' bytes, which nothing is stripped of.
+    fn verbatim(&self) -> bool {
+        false
+    }
 }
 
 /// Where a run's words go.
@@ -86,6 +92,8 @@ impl Output {
     pub fn report(&self, report: &impl Report) -> Exit {
         let written = if self.json {
             json(report)
+        } else if report.verbatim() {
+            self.verbatim(|to| report.human(to))
         } else {
             self.human(|to| report.human(to))
         };
@@ -116,6 +124,21 @@ impl Output {
         let mut out = anstream::stdout().lock();
         out.write_all(&text)?;
         out.flush()
+    }
+
+    /// Writes other programs' bytes to stdout as they are, in one go: what stands in them for
+    /// colour is not ours to strip.
+    pub fn verbatim(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let mut text = Vec::new();
+        write(&mut text)?;
+        let mut out = io::stdout().lock();
+        out.write_all(&text)?;
+        out.flush()
+    }
+
+    /// Is stdout to be coloured.
+    pub fn coloured(&self) -> bool {
+        anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
     }
 
     /// The error that ends a run: `error: …`, its log lines, then `hint: …`.

@@ -105,6 +105,33 @@ fn act() {
                 let exe = "/usr/local/bin/parachute".as_ref();
                 answer(look_for_user(&user, exe).await)
             }
+            "change" => {
+                let mut changes = manager.changes().await.unwrap().unwrap();
+                std::fs::write("/run/watching", "").unwrap();
+                answer(Ok(changes.next().await))
+            }
+            // As a person at a terminal.
+            "ask-start" => {
+                let caller = Caller {
+                    terminal: true,
+                    ..caller
+                };
+                answer(Systemd::new(Scope::System, &caller).start().await)
+            }
+            // Not of the room: what shell has no word for.
+            "squat" => {
+                let port: u16 = scope.parse().unwrap();
+                let _listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+                std::thread::sleep(Duration::from_secs(600));
+                answer(Ok(()))
+            }
+            "oom-mark" => {
+                for name in ["user.oomd_ooms", "user.oomd_kill"] {
+                    let flags = rustix::fs::XattrFlags::empty();
+                    rustix::fs::setxattr(scope, name, b"1", flags).unwrap();
+                }
+                answer(Ok(()))
+            }
             // How long a connection and a look take, in microseconds, each time anew.
             "time" => {
                 let mut took = Vec::new();

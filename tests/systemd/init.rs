@@ -139,8 +139,11 @@ fn a_users_unit_lingers_and_a_failed_init_leaves_lingering_as_it_was() {
             == 0
     };
     // Something else has the port: the hub cannot start.
-    b.sh("systemd-run --unit=squatter -q python3 -m http.server 2939 --bind 127.0.0.1");
-    b.wait_for("python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 2939))'");
+    b.sh(
+        "systemd-run -q --unit=squatter --setenv='PARACHUTE_TEST_ACT=squat 2939' \
+         /usr/local/bin/it systemd::driver::act --exact",
+    );
+    b.wait_for("ss -Hltn 'sport = 2939' | grep -q .");
     let taken = b.mine(&["init", "--port", "2939"]).exits(1);
     assert!(taken.err.contains("port 2939 is taken"), "{taken:?}");
     assert!(!lingers());

@@ -5,6 +5,10 @@ use super::{
     driver::As::{Cron, Root, User},
 };
 use serde_json::{Value, json};
+use std::{
+    io::{Read, Write},
+    process::Stdio,
+};
 
 const FILE: &str = "/etc/systemd/system/parachute-hub.service";
 
@@ -268,12 +272,10 @@ fn out_of_memory_is_a_cause() {
     b.install(WELL, "OOMPolicy=stop");
     b.drive(Root, "start system").unwrap();
     // What systemd-oomd leaves on the cgroup of what it ends.
-    b.sh(
-        "cg=/sys/fs/cgroup$(systemctl show -p ControlGroup --value parachute-hub)
-          python3 -c 'import os,sys
-for name in (\"user.oomd_ooms\", \"user.oomd_kill\"): os.setxattr(sys.argv[1], name, b\"1\")' $cg
-          kill -9 $(systemctl show -p MainPID --value parachute-hub)",
-    );
+    let cgroup = b.sh("systemctl show -p ControlGroup --value parachute-hub");
+    let act = format!("oom-mark /sys/fs/cgroup{}", cgroup.trim());
+    b.drive(Root, &act).unwrap();
+    b.sh("kill -9 $(systemctl show -p MainPID --value parachute-hub)");
     b.wait_for("systemctl is-failed -q parachute-hub");
     assert_eq!(b.state(), json!({"Failed": {"cause": "OutOfMemory"}}));
 }
@@ -444,4 +446,88 @@ fn a_look_is_quick() {
     let took = b.drive(Root, "time system").unwrap();
     println!("a look, median: {} µs, longest {} µs", took[25], took[49]);
     assert!(took[25].as_u64().unwrap() < 1_000_000, "{took}");
+}
+
+#[test]
+fn a_person_at_a_terminal_is_asked_for_the_password() {
+    let Some(b) = Box::start() else { return };
+    if b.exec(&["sh", "-c", "command -v pkttyagent"]).code != 0 {
+        println!("skipped: needs polkitd");
+        return;
+    }
+    b.user(true);
+    b.sh(&format!(
+        "echo {USER}:open-sesame | chpasswd; usermod -aG sudo {USER}"
+    ));
+    b.install(WELL, "");
+    let act = "/usr/local/bin/it systemd::driver::act --exact --nocapture";
+    let mut command = b.command_as_user(true, "script");
+    command
+        .args(["-qec", act, "/dev/null"])
+        .env("PARACHUTE_TEST_ACT", "ask-start system");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut person = command.spawn().unwrap();
+    let (mut screen, mut seen) = (person.stdout.take().unwrap(), Vec::new());
+    let mut keyboard = person.stdin.take().unwrap();
+    let mut some = [0; 256];
+    while let Ok(count @ 1..) = screen.read(&mut some) {
+        seen.extend(&some[..count]);
+        if seen.ends_with(b"Password: ") {
+            keyboard.write_all(b"open-sesame\n").unwrap();
+        }
+    }
+    person.wait().unwrap();
+    let seen = String::from_utf8_lossy(&seen);
+    assert!(seen.contains("AUTHENTICATION COMPLETE"), "{seen}");
+    assert!(seen.contains(">>> {\"ok\":null}"), "{seen}");
+    assert!(b.state()["Running"].is_object());
+}
+
+#[test]
+fn the_machines_manager_hanging_is_not_waited_for_either() {
+    let Some(b) = Box::start() else { return };
+    b.install(WELL, "");
+    b.stop_pid_1();
+    let error = b.drive(Root, "find system").unwrap_err();
+    assert_eq!(error["code"], "manager_unreachable", "{error}");
+    assert!(
+        error["message"].to_string().contains("does not answer"),
+        "{error}"
+    );
+}
+
+#[test]
+fn systemd_reloading_and_executing_itself_anew_loses_no_job() {
+    let Some(b) = Box::start() else { return };
+    b.install(
+        "until [ -e /run/up ]; do sleep .05; done; systemd-notify --ready; exec sleep infinity",
+        "",
+    );
+    std::thread::scope(|s| {
+        let start = s.spawn(|| b.drive(Root, "start system"));
+        b.wait_for("systemctl show -p ActiveState parachute-hub | grep -q =activating");
+        b.sh("systemctl daemon-reload; systemctl daemon-reexec");
+        let looks = s.spawn(|| {
+            for _ in 0..5 {
+                assert_eq!(b.drive(Root, "look system").unwrap()["state"], "Starting");
+            }
+        });
+        b.sh("for _ in 1 2 3 4 5; do systemctl daemon-reload; done");
+        looks.join().unwrap();
+        b.sh("touch /run/up");
+        start.join().unwrap().unwrap();
+    });
+    assert!(b.state()["Running"].is_object());
+}
+
+#[test]
+fn a_change_of_the_unit_is_told() {
+    let Some(b) = Box::start() else { return };
+    b.install(WELL, "");
+    std::thread::scope(|s| {
+        let told = s.spawn(|| b.drive(Root, "change system"));
+        b.wait_for("test -e /run/watching");
+        b.sh("systemctl start parachute-hub");
+        assert_eq!(told.join().unwrap(), Ok(Value::Bool(true)));
+    });
 }

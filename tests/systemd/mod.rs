@@ -12,6 +12,7 @@
 mod driver;
 mod init;
 mod manager;
+mod scenario;
 mod unit;
 
 use std::{
@@ -206,6 +207,14 @@ impl Box {
             .write_all(text.as_bytes())
             .unwrap();
         assert!(child.wait().unwrap().success(), "cannot write {path}");
+    }
+
+    /// Stops the box's PID 1 for good: only from outside can it be.
+    pub fn stop_pid_1(&self) {
+        let kill = Command::new("kill")
+            .args(["-STOP", &self.pid.to_string()])
+            .status();
+        assert!(kill.unwrap().success());
     }
 
     /// Waits until a script, run as root, succeeds; fails the test after half a minute.

@@ -41,15 +41,11 @@ impl From<Error> for Failure {
 impl Failure {
     /// A failure of the module itself.
     pub(super) fn of(start_error: StartError, hint: Option<String>, log: Vec<String>) -> Self {
-        let code = match start_error.error_type {
-            StartErrorType::MissingDependency => Code::MissingDependency,
-            StartErrorType::StartedButUnbound => Code::StartedButUnbound,
-            StartErrorType::NonExecutable => Code::NonExecutable,
-            StartErrorType::PortSquatter => Code::PortSquatter,
-            StartErrorType::ExitedEarly => Code::ExitedEarly,
-            StartErrorType::SpawnFailed | StartErrorType::Other => Code::SpawnFailed,
-        };
-        let mut error = Error::new(code, start_error.error_description.clone()).log(log);
+        let mut error = Error::new(
+            start_error.error_type.code(),
+            start_error.error_description.clone(),
+        )
+        .log(log);
         error.hint = hint.or_else(|| start_error.sysadmin_hint.clone());
         Self {
             recorded: Some(start_error),

@@ -5,7 +5,7 @@ mod hub;
 mod logs;
 mod observe;
 
-use super::{Change, Did, Targets, detect::Found, follow::Stream, status::BoxStatus, unknown};
+use super::{Change, Did, Targets, follow::Stream, status::BoxStatus, unknown};
 use crate::{
     client::{Client, Look, Verb},
     context::{Context, Teller},
@@ -24,6 +24,12 @@ use tokio::task::JoinSet;
 pub(super) const START_BOUND: Duration = Duration::from_secs(15);
 /// How many of the hub's last lines a failed start shows.
 const EXCERPT: usize = 50;
+
+/// A unit that was found, and what drives it.
+pub(super) struct Found {
+    pub(super) manager: Box<dyn ServiceManager>,
+    pub(super) installed: Result<Installed>,
+}
 
 /// A box with a hub.
 pub struct Managed {

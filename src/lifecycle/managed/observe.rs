@@ -242,7 +242,8 @@ fn describe(state: &ModuleState, now: &Snapshot, out: &mut RowStatus) {
     }
     if let Some(error) = &state.start_error {
         out.notes
-            .extend(error.error_description.lines().take(4).map(str::to_owned));
+            .extend(error.error_description.lines().next().map(str::to_owned));
+        out.notes.extend(error.sysadmin_hint.clone());
         out.start_error = Some(error.clone());
     } else if state.status == ModuleStatus::Crashed {
         let code = state
@@ -254,10 +255,12 @@ fn describe(state: &ModuleState, now: &Snapshot, out: &mut RowStatus) {
             state.short
         ));
     } else if state.status == ModuleStatus::Restarting {
-        out.notes.push(format!(
-            "crashed, and is being started again ({} in the last minute)",
-            state.restarts_in_window
-        ));
+        out.notes.push(match state.restarts_in_window {
+            0 => "it crashed, and is being started again".to_owned(),
+            n => format!(
+                "it crashed, and is being started again, after {n} times in the last minute"
+            ),
+        });
     }
 }
 

@@ -15,10 +15,10 @@ impl Agent {
         let (mut ready, writer) = std::io::pipe().ok()?;
         // It closes this descriptor once it has registered: the one that must outlive exec.
         rustix::io::fcntl_setfd(&writer, rustix::io::FdFlags::empty()).ok()?;
+        // Not `--fallback`, for which polkit wants a login session: `su` and cron have none.
         let child = tokio::process::Command::new("pkttyagent")
             .arg("--notify-fd")
             .arg(writer.as_raw_fd().to_string())
-            .arg("--fallback")
             .arg("--process")
             .arg(std::process::id().to_string())
             .stdin(Stdio::inherit())

@@ -32,6 +32,8 @@ pub(super) const MANAGER: &str = "/org/freedesktop/systemd1";
 pub(super) enum Fault {
     /// Nobody answers: no bus, a bus that went away, a manager that hangs.
     Unreachable(Error),
+    /// The bus is there and the manager is not, for now: it executes itself anew, or it is gone.
+    Away(Error),
     /// An error reply: its D-Bus name and its text.
     Refused { name: String, said: String },
 }
@@ -40,7 +42,7 @@ impl Fault {
     /// Is it an error reply of this name; without a dot, one of systemd's own.
     pub(super) fn is(&self, wanted: &str) -> bool {
         match self {
-            Fault::Unreachable(_) => false,
+            Fault::Unreachable(_) | Fault::Away(_) => false,
             Fault::Refused { name, .. } => {
                 name == wanted || name.strip_prefix("org.freedesktop.systemd1.") == Some(wanted)
             }
@@ -253,9 +255,7 @@ impl Bus {
             "Timeout",
         ];
         match name.strip_prefix("org.freedesktop.DBus.Error.") {
-            Some(short) if gone.contains(&short) => {
-                Fault::Unreachable(unreachable(self.scope, &said))
-            }
+            Some(short) if gone.contains(&short) => Fault::Away(unreachable(self.scope, &said)),
             _ => Fault::Refused { name, said },
         }
     }

@@ -62,7 +62,15 @@ impl Systemd {
             true => Agent::open().await,
             false => None,
         };
-        let mut removed = self.subscribe().await.map_err(explain)?;
+        let mut removed = self
+            .signals(
+                bus::MANAGER,
+                "org.freedesktop.systemd1.Manager",
+                "JobRemoved",
+                Some(UNIT),
+            )
+            .await
+            .map_err(explain)?;
         let before = self.facts(UNIT).await.map_err(explain)?;
         if verb == Verb::Stop && before.state() == UnitState::NotInstalled {
             return Err(Error::new(
@@ -97,21 +105,28 @@ impl Systemd {
         self.judge(verb, result.as_deref()).await
     }
 
-    /// From here on, `JobRemoved` of the hub's unit arrives.
-    async fn subscribe(&self) -> Result<MessageStream, Fault> {
+    /// From here on, a signal of systemd's arrives; `about`, where given, is its argument 2.
+    pub(super) async fn signals(
+        &self,
+        path: &str,
+        interface: &str,
+        member: &str,
+        about: Option<&str>,
+    ) -> Result<MessageStream, Fault> {
         let bus = self.bus().await.map_err(Fault::Unreachable)?;
-        let rule = MatchRule::builder()
+        let mut rule = MatchRule::builder()
             .msg_type(Type::Signal)
             .sender("org.freedesktop.systemd1")
-            .path(bus::MANAGER)
-            .interface("org.freedesktop.systemd1.Manager")
-            .member("JobRemoved")
-            .arg(2, UNIT)
-            .build()
-            .map_err(|error| Fault::Refused {
-                name: String::new(),
-                said: error.to_string(),
-            })?;
+            .path(path)
+            .interface(interface)
+            .member(member);
+        if let Some(about) = about {
+            rule = rule.arg(2, about);
+        }
+        let rule = rule.build().map_err(|error| Fault::Refused {
+            name: String::new(),
+            said: error.to_string(),
+        })?;
         let stream = bus.listen(rule).await?;
         bus.manage("Subscribe", &(), How::QUICK).await?;
         Ok(stream)
@@ -163,6 +178,8 @@ impl Systemd {
         match bus.call(job, interface, "Get", &state).await {
             Ok(_) => Ok(true),
             Err(Fault::Refused { .. }) => Ok(false),
+            // It takes its jobs along; the next look finds it.
+            Err(Fault::Away(_)) => Ok(true),
             Err(Fault::Unreachable(error)) => Err(error),
         }
     }

@@ -60,6 +60,12 @@ pub(super) async fn set(caller: &Caller, name: &str, on: bool) -> Result<()> {
             .hint(format!("`sudo loginctl {verb} {name}` says more")));
         }
         Err(bus::Fault::Unreachable(error)) => return Err(error),
+        Err(bus::Fault::Away(error)) => {
+            return Err(Error {
+                message: format!("logind is not there to switch lingering {}", word(on)),
+                ..error
+            });
+        }
     }
     if on {
         let by = tokio::time::Instant::now() + UP;

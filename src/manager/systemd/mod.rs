@@ -22,16 +22,27 @@ pub use remote::{look_as_json, look_for_user};
 pub use stale::{StaleUnit, stale_units};
 pub use unit::render;
 
-use super::{Follow, Installed, Scope, ServiceManager, Tail, UnitState};
+use super::{Changes, Follow, Installed, Scope, ServiceManager, Tail, UnitState};
 use crate::error::{Code, Error, Result};
 use async_trait::async_trait;
 use bus::{Bus, Fault};
 use facts::Facts;
-use std::path::{Path, PathBuf};
-use tokio::sync::OnceCell;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::{
+    sync::{OnceCell, mpsc::error::TrySendError},
+    time::Instant,
+};
 
 /// The hub's unit.
 pub const UNIT: &str = "parachute-hub.service";
+
+/// How long systemd may be away from its bus while it executes itself anew.
+const AWAY: Duration = Duration::from_secs(2);
+/// How long to leave it alone then.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// Who asks systemd. Made from the context once; the manager reads no environment.
 #[derive(Clone, Debug, Default)]
@@ -123,7 +134,16 @@ impl Systemd {
     async fn facts(&self, unit: &str) -> Result<Facts, Fault> {
         let bus = self.bus().await.map_err(Fault::Unreachable)?;
         let interface = "org.freedesktop.DBus.Properties";
-        let reply = bus.call(&object(unit), interface, "GetAll", &("",)).await?;
+        let path = object(unit);
+        let by = Instant::now() + AWAY;
+        let reply = loop {
+            match bus.call(&path, interface, "GetAll", &("",)).await {
+                Err(Fault::Away(_)) if Instant::now() < by => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                other => break other?,
+            }
+        };
         let body = reply.body();
         let all = body.deserialize().map_err(|error| Fault::Refused {
             name: "org.freedesktop.DBus.Error.InvalidArgs".into(),
@@ -136,7 +156,7 @@ impl Systemd {
     fn explain(&self, fault: Fault, verb: &str) -> Error {
         let denied = fault.is_denied();
         let (name, said) = match fault {
-            Fault::Unreachable(error) => return error,
+            Fault::Unreachable(error) | Fault::Away(error) => return error,
             Fault::Refused { name, said } => (name, said),
         };
         if denied {
@@ -211,6 +231,27 @@ impl ServiceManager for Systemd {
 
     async fn restart(&self) -> Result<()> {
         self.job(job::Verb::Restart).await
+    }
+
+    async fn changes(&self) -> Result<Option<Changes>> {
+        let path = object(UNIT);
+        let stream = self.signals(
+            &path,
+            "org.freedesktop.DBus.Properties",
+            "PropertiesChanged",
+            None,
+        );
+        let mut stream = stream.await.map_err(|fault| self.explain(fault, "watch"))?;
+        let (tell, told) = tokio::sync::mpsc::channel(1);
+        tokio::spawn(async move {
+            while let Some(Ok(_)) = bus::next(&mut stream).await {
+                // One that is not heard yet stands for this one, too.
+                if let Err(TrySendError::Closed(())) = tell.try_send(()) {
+                    return;
+                }
+            }
+        });
+        Ok(Some(Changes(told)))
     }
 
     async fn logs(&self, tail: &Tail) -> Result<Vec<String>> {
