@@ -26,7 +26,7 @@ fn no_death_leaves_anything_behind() {
     let seed = std::env::var("HUB_SEED")
         .ok()
         .and_then(|n| n.parse().ok())
-        .unwrap_or(0x5eed_0f_0001);
+        .unwrap_or(0x005e_ed0f_0001);
     let mut dice = Dice(seed);
     let sandbox = Sandbox::new();
     registry(
