@@ -517,10 +517,7 @@ fn boot_starts_what_it_can_and_a_stop_lasts_until_the_next_boot() {
 /// Notes 39 and the like: who holds the port cannot be seen, as with a container's port.
 #[test]
 fn where_the_holder_cannot_be_looked_up_a_live_health_path_decides() {
-    if !crate::sandbox::root() {
-        eprintln!("skipped: needs root");
-        return;
-    }
+    crate::needs_root!();
     use std::{
         io::{Read, Write},
         net::TcpListener,
