@@ -1,6 +1,7 @@
 //! What goes over the wire and into files that others read: the shapes that both the hub and its
 //! clients know (contract, sections 4 and 6). Reading is tolerant, writing is to the letter.
 
+use crate::error::Code;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
@@ -62,6 +63,20 @@ pub enum StartErrorType {
     /// A type that a newer hub knows.
     #[serde(other)]
     Other,
+}
+
+impl StartErrorType {
+    /// The code that goes with it.
+    pub fn code(self) -> Code {
+        match self {
+            Self::MissingDependency => Code::MissingDependency,
+            Self::StartedButUnbound => Code::StartedButUnbound,
+            Self::NonExecutable => Code::NonExecutable,
+            Self::PortSquatter => Code::PortSquatter,
+            Self::ExitedEarly => Code::ExitedEarly,
+            Self::SpawnFailed | Self::Other => Code::SpawnFailed,
+        }
+    }
 }
 
 /// How to get a missing program, by platform.

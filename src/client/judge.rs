@@ -22,18 +22,6 @@ pub enum Verdict {
     Failed(Error),
 }
 
-/// The code that goes with a kind of start error.
-pub fn code(kind: StartErrorType) -> Code {
-    match kind {
-        StartErrorType::MissingDependency => Code::MissingDependency,
-        StartErrorType::StartedButUnbound => Code::StartedButUnbound,
-        StartErrorType::NonExecutable => Code::NonExecutable,
-        StartErrorType::PortSquatter => Code::PortSquatter,
-        StartErrorType::ExitedEarly => Code::ExitedEarly,
-        StartErrorType::SpawnFailed | StartErrorType::Other => Code::SpawnFailed,
-    }
-}
-
 /// Judges a state after a start or a restart.
 pub fn judge(state: &ModuleState) -> Verdict {
     let short = &state.short;
@@ -115,7 +103,7 @@ fn caused(short: &str, status: ModuleStatus, error: &StartError) -> Error {
             ),
             _ => format!("`parachute logs {short}` shows what it wrote"),
         });
-    Error::new(code(error.error_type), message).hint(hint)
+    Error::new(error.error_type.code(), message).hint(hint)
 }
 
 /// How to get what is missing, for this platform.

@@ -20,7 +20,7 @@ mod verbs;
 pub use follow::{Follow, Heard, bare};
 pub use health::Look;
 pub use instance::Identity;
-pub use judge::{Verdict, code as start_error_code, judge};
+pub use judge::{Verdict, judge};
 pub use lenient::state_of;
 pub use probe::{BOUND as PROBE_BOUND, Probe, probe, probe_all};
 pub use token::{Claims, Token, TokenState, read as read_token};

@@ -1,12 +1,14 @@
 //! `parachute start`.
 
-use super::changes::{self, Step};
+use super::{
+    changes,
+    driving::{self, Aim, HubStart},
+};
 use crate::{
     error::{Exit, Result},
-    lifecycle::{Site, Start, Targets},
+    lifecycle::Site,
     output::Output,
 };
-use std::time::Duration;
 
 /// Start everything on this box, or the modules named
 ///
@@ -14,46 +16,28 @@ use std::time::Duration;
 /// that fails is written into services.json with its reason. What runs already keeps running.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Modules to start, or `hub` [default: all]
-    #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
+    #[command(flatten)]
+    aim: Aim,
+    #[command(flatten)]
+    hub: HubStart,
     /// The origin that modules are told this box is reached at; kept in hub/origin, "" forgets it
     #[arg(long, value_name = "URL")]
-    pub hub_origin: Option<String>,
-    /// With `start hub`: modules that run without a hub are restarted under it
-    #[arg(long)]
-    pub adopt: bool,
-    /// How long the hub may take to answer, in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub timeout: Option<u64>,
-    /// Say what would be done, in order, and do none of it
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-impl Args {
-    fn how(&self) -> Start {
-        Start {
-            adopt: self.adopt,
-            bound: self.timeout.map(Duration::from_secs),
-        }
-    }
+    hub_origin: Option<String>,
 }
 
 /// Carries it out.
 pub async fn run(args: &Args, site: &mut Site, out: &Output) -> Result<Exit> {
-    let targets = Targets::of(&args.names);
-    if args.dry_run {
-        let plan = site.plan_start(&targets).await?;
-        let steps: Vec<Step> = plan
-            .into_iter()
-            .map(|(name, what)| Step::of(name, what))
-            .collect();
-        return Ok(changes::dry_run(out, "start", &steps));
+    let targets = args.aim.targets();
+    if args.aim.dry_run {
+        return Ok(driving::dry_run(
+            out,
+            "start",
+            site.plan_start(&targets).await?,
+        ));
     }
     if let Some(origin) = &args.hub_origin {
         site.keep_origin(origin)?;
     }
-    let changes = site.start(&targets, args.how()).await?;
+    let changes = site.start(&targets, args.hub.how()).await?;
     Ok(changes::report(out, "start", &changes))
 }

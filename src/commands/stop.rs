@@ -1,9 +1,12 @@
 //! `parachute stop`.
 
-use super::changes::{self, Step};
+use super::{
+    changes,
+    driving::{self, Aim},
+};
 use crate::{
     error::{Exit, Result},
-    lifecycle::{Site, Targets},
+    lifecycle::Site,
     output::Output,
 };
 
@@ -13,24 +16,19 @@ use crate::{
 /// processes that are proven to be this box's are signalled.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Modules to stop, or `hub` [default: all]
-    #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
-    /// Say what would be done, in order, and do none of it
-    #[arg(long)]
-    pub dry_run: bool,
+    #[command(flatten)]
+    aim: Aim,
 }
 
 /// Carries it out.
 pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
-    let targets = Targets::of(&args.names);
-    if args.dry_run {
-        let plan = site.plan_stop(&targets).await?;
-        let steps: Vec<Step> = plan
-            .into_iter()
-            .map(|(name, what)| Step::of(name, what))
-            .collect();
-        return Ok(changes::dry_run(out, "stop", &steps));
+    let targets = args.aim.targets();
+    if args.aim.dry_run {
+        return Ok(driving::dry_run(
+            out,
+            "stop",
+            site.plan_stop(&targets).await?,
+        ));
     }
     let changes = site.stop(&targets).await?;
     Ok(changes::report(out, "stop", &changes))
