@@ -144,10 +144,7 @@ fn the_guardian_is_kept_and_without_it_the_next_hub_reclaims() {
 /// Note 46: as the first process of a container, with nobody else to reap.
 #[test]
 fn as_the_first_process_it_reaps_and_zombies_are_not_alive() {
-    if !crate::sandbox::root() {
-        eprintln!("skipped: needs root");
-        return;
-    }
+    crate::needs_root!();
     let sandbox = Sandbox::new();
     registry(
         &sandbox,
