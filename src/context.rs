@@ -74,7 +74,16 @@ impl fmt::Debug for Context {
     }
 }
 
+/// The variable by which a shell asks for completions; its value is the shell's name.
+pub const COMPLETING: &str = "PARACHUTE_COMPLETE";
+
 impl Context {
+    /// The shell that asks for completions, where one does.
+    pub fn completing() -> Option<String> {
+        let shell = std::env::var_os(COMPLETING).filter(|shell| !shell.is_empty())?;
+        Some(shell.to_string_lossy().into_owned())
+    }
+
     /// Reads the environment. `home` is the value of `--home`.
     pub fn read(home: Option<PathBuf>, tell: Arc<dyn Teller>) -> Self {
         let env: BTreeMap<OsString, OsString> = std::env::vars_os().collect();

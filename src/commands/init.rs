@@ -265,7 +265,7 @@ fn build_folder(exe: &Path) -> Option<&'static str> {
 }
 
 /// PATH for modules: the machine's, then the user's own (the hub adds those that come later).
-fn search_path(dir: Option<&Path>) -> String {
+pub(super) fn search_path(dir: Option<&Path>) -> String {
     let own = dir
         .iter()
         .flat_map(|dir| [dir.join(".local/bin"), dir.join(".bun/bin")]);

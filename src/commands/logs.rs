@@ -1,26 +1,40 @@
 //! `parachute logs`.
 
+use super::when;
 use crate::{
+    api::Time,
     error::{Code, Error, Exit, Result},
     lifecycle::{Site, Targets, follow::Line},
     manager::Tail,
     output::{Output, Report, SCHEMA, text},
 };
 use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
+/// So many lines of each are shown.
+const LINES: usize = 200;
+/// So many, when it is the time that decides.
+const MOST: usize = 100_000;
+
 /// Show what modules wrote
 ///
-/// On a terminal, control characters of a module's output are made visible.
+/// On a terminal, control characters of a module's output are made visible; in a pipe or a file
+/// they are as it wrote them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Modules, or `hub` [default: all]
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// How many of the last lines of each
-    #[arg(long, short = 'n', default_value_t = 200, value_name = "N")]
-    pub lines: usize,
+    /// How many of the last lines of each [default: 200; with `--since`: all]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub lines: Option<usize>,
+    /// Only lines from then on: `90s`, `10m`, `2h 30m`, `3d` ago, or a time as
+    /// 2026-06-01T12:00:00Z (UTC where it names no offset). Goes by the time that a line begins
+    /// with; a log whose lines have none is shown as without this, and that is said
+    #[arg(long, value_name = "WHEN", value_parser = when::parse)]
+    pub since: Option<Timestamp>,
     /// Go on until Ctrl-C, across rotation and restarts
     #[arg(long, short)]
     pub follow: bool,
@@ -49,6 +63,10 @@ impl Report for Logs {
         }
         Ok(())
     }
+
+    fn verbatim(&self) -> bool {
+        true
+    }
 }
 
 /// Puts a prefix before each line when there are several names, and defuses control characters
@@ -58,6 +76,7 @@ struct Painter {
     names: Vec<String>,
     width: usize,
     defuse: bool,
+    coloured: bool,
 }
 
 impl Painter {
@@ -70,7 +89,7 @@ impl Painter {
         AnsiColor::Red,
     ];
 
-    fn new(names: Vec<String>) -> Self {
+    fn new(names: Vec<String>, out: &Output) -> Self {
         let width = names
             .iter()
             .map(|n| n.chars().count())
@@ -80,6 +99,7 @@ impl Painter {
             names,
             width,
             defuse: io::stdout().is_terminal(),
+            coloured: out.coloured(),
         }
     }
 
@@ -97,7 +117,11 @@ impl Painter {
             .iter()
             .position(|n| n == name)
             .unwrap_or_default();
-        let paint: Style = Self::COLOURS[at % Self::COLOURS.len()].on_default();
+        let paint = if self.coloured {
+            Self::COLOURS[at % Self::COLOURS.len()].on_default()
+        } else {
+            Style::new()
+        };
         writeln!(
             to,
             "{paint}{name:width$} |{paint:#} {line}",
@@ -109,8 +133,11 @@ impl Painter {
 impl Args {
     fn tail(&self) -> Tail {
         Tail {
-            lines: self.lines,
-            since: None,
+            lines: self.lines.unwrap_or(match self.since {
+                Some(_) => MOST,
+                None => LINES,
+            }),
+            since: self.since.map(Time),
         }
     }
 }
@@ -127,7 +154,7 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
     let targets = Targets::of(&args.names);
     let tails = site.logs(&targets, &args.tail()).await?;
     let names: Vec<String> = tails.iter().map(|(name, _)| name.clone()).collect();
-    let painter = Painter::new(names.clone());
+    let painter = Painter::new(names.clone(), out);
     if !args.follow {
         let silent: Vec<&str> = tails
             .iter()
@@ -170,7 +197,7 @@ async fn follow(
             },
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
         };
-        let written = out.human(|to| {
+        let written = out.verbatim(|to| {
             batch
                 .iter()
                 .try_for_each(|line| painter.line(to, &line.who, &line.text))

@@ -1,5 +1,6 @@
 //! `parachute status`: the table of the contract's section 9.
 
+use super::watch;
 use crate::{
     error::{Exit, Result},
     lifecycle::{
@@ -33,10 +34,25 @@ pub struct Args {
     /// CPU and memory too
     #[arg(long, short)]
     pub wide: bool,
+    /// Go on until Ctrl-C, and show it anew when it changes
+    #[arg(long)]
+    pub watch: bool,
+    /// With `--watch`: how often to look
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, requires = "watch",
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub interval: u64,
 }
 
 /// Carries it out.
 pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
+    if args.watch {
+        return watch::watch(args, site, out).await;
+    }
+    Ok(out.report(&look(args, site).await?))
+}
+
+/// Looks once.
+pub(super) async fn look(args: &Args, site: &Site) -> Result<Screen> {
     let mut status = site.observe().await;
     for name in &args.names {
         if status.row(name).is_none() {
@@ -53,11 +69,11 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
         status.hub = status.hub.filter(|hub| wanted(&hub.row));
         status.modules.retain(wanted);
     }
-    Ok(out.report(&Screen {
+    Ok(Screen {
         status,
         wide: args.wide,
         user_dir: dirs::home_dir(),
-    }))
+    })
 }
 
 /// A box's status as both views show it.

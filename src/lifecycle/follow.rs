@@ -6,6 +6,8 @@ use crate::{
     client::{Client, Heard, bare},
     error::{Code, Error, Result},
     home::Home,
+    manager::Tail,
+    modules::logfile,
     os::{files, watch::Watch},
 };
 use std::{
@@ -41,8 +43,8 @@ pub struct Files {
 }
 
 impl Files {
-    /// Follows these files, the last `back` lines of each first.
-    pub fn new(home: &Home, logs: &[(String, PathBuf)], back: usize) -> Result<Self> {
+    /// Follows these files, the last lines of each first.
+    pub fn new(home: &Home, logs: &[(String, PathBuf)], tail: &Tail) -> Result<Self> {
         let watch = Watch::new(
             logs.iter()
                 .filter_map(|(_, path)| Some(home.at(path.parent()?))),
@@ -58,7 +60,10 @@ impl Files {
             };
             // Opened before its end is read: what comes meanwhile is read after it, not lost.
             let end = log.reopen_at_line_end()?;
-            let lines = crate::modules::logfile::tail_until(home, path, back, end)?;
+            let mut lines = logfile::tail_until(home, path, tail.lines, end)?;
+            if let Some(since) = tail.since {
+                logfile::newer(&mut lines, since.0);
+            }
             first.extend(lines.into_iter().map(|text| Line {
                 who: who.clone(),
                 text,
@@ -140,14 +145,14 @@ impl Stream {
     }
 
     /// Adds one file anywhere on this machine.
-    pub fn file(&mut self, who: &str, path: &Path, back: usize) -> Result<()> {
+    pub fn file(&mut self, who: &str, path: &Path, tail: &Tail) -> Result<()> {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             return Ok(());
         };
         let files = Files::new(
             &Home::new(folder),
             &[(who.to_owned(), PathBuf::from(name))],
-            back,
+            tail,
         )?;
         self.files(files);
         Ok(())
@@ -214,18 +219,13 @@ async fn follow_hub(
             .ok()
             .and_then(|health| health.instance);
         let mut follow = client.follow(short).await?;
-        loop {
-            match follow.next().await {
-                Heard::Line(line) => {
-                    let line = Line {
-                        who: short.to_owned(),
-                        text: bare(short, &line).to_owned(),
-                    };
-                    if to.send(Ok(vec![line])).await.is_err() {
-                        return Ok(());
-                    }
-                }
-                Heard::End | Heard::Broken => break,
+        while let Heard::Line(line) = follow.next().await {
+            let line = Line {
+                who: short.to_owned(),
+                text: bare(short, &line).to_owned(),
+            };
+            if to.send(Ok(vec![line])).await.is_err() {
+                return Ok(());
             }
         }
         // The same boot of the hub: then it was the module that went.
@@ -247,20 +247,59 @@ struct Open {
     file: File,
     inode: u64,
     at: u64,
+    /// The last bytes before `at`: when they are others now, the file was cut short and has grown
+    /// again between two looks.
+    seen: Vec<u8>,
+}
+
+/// So many bytes are remembered.
+const REMEMBERED: usize = 64;
+
+impl Open {
+    /// At its first byte.
+    fn of(file: File) -> Option<Self> {
+        let inode = file.metadata().ok()?.ino();
+        Some(Self {
+            file,
+            inode,
+            at: 0,
+            seen: Vec::new(),
+        })
+    }
+
+    /// Its next bytes; none at its end.
+    fn read(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let _ = (&mut self.file).take(PIECE).read_to_end(&mut bytes);
+        self.at += bytes.len() as u64;
+        self.remember(&bytes);
+        bytes
+    }
+
+    fn remember(&mut self, bytes: &[u8]) {
+        self.seen.extend_from_slice(bytes);
+        let beyond = self.seen.len().saturating_sub(REMEMBERED);
+        self.seen.drain(..beyond);
+    }
+
+    /// Goes back to its first byte when it was cut short; says whether it was.
+    fn was_cut(&mut self) -> bool {
+        let mut there = vec![0; self.seen.len()];
+        let from = self.at.saturating_sub(there.len() as u64);
+        let same = self.file.read_exact_at(&mut there, from).is_ok() && there == self.seen;
+        if !same {
+            self.at = 0;
+            self.seen.clear();
+            let _ = self.file.rewind();
+        }
+        !same
+    }
 }
 
 impl Log {
     /// Opens the file as it is now, at its first byte.
     fn reopen(&mut self) -> Result<()> {
-        if let Some(file) = files::open(&self.home, &self.path)?
-            && let Ok(meta) = file.metadata()
-        {
-            self.open = Some(Open {
-                file,
-                inode: meta.ino(),
-                at: 0,
-            });
-        }
+        self.open = files::open(&self.home, &self.path)?.and_then(Open::of);
         Ok(())
     }
 
@@ -287,7 +326,31 @@ impl Log {
             from + whole
         };
         open.at = open.file.seek(SeekFrom::Start(at)).unwrap_or_default();
+        let seen = usize::try_from(open.at.saturating_sub(from)).unwrap_or_default();
+        open.remember(last.get(..seen).unwrap_or_default());
         Ok(open.at)
+    }
+
+    /// The file that was begun after the one with this inode, which may have been rotated several
+    /// times meanwhile. `None`: a rotation is under way, look again.
+    fn successor(&self, inode: u64) -> Result<Option<Open>> {
+        let at = |number: usize| -> Result<Option<Open>> {
+            let path = match number {
+                0 => self.path.clone(),
+                number => logfile::rotated(&self.path, number),
+            };
+            Ok(files::open(&self.home, &path)?.and_then(Open::of))
+        };
+        let is = |file: &Option<Open>| file.as_ref().is_some_and(|f| f.inode == inode);
+        for number in 1..=logfile::KEEP {
+            if is(&at(number)?) {
+                let next = at(number - 1)?;
+                // Rotated once more between the two looks: then that is not the next one.
+                return Ok(next.filter(|_| at(number).is_ok_and(|file| is(&file))));
+            }
+        }
+        // Removed, or rotated away for good.
+        at(0)
     }
 
     fn read(&mut self, to: &mut Vec<Line>) -> Result<()> {
@@ -298,33 +361,28 @@ impl Log {
             let Some(open) = &mut self.open else {
                 return Ok(());
             };
-            let mut bytes = Vec::new();
-            let read = (&mut open.file)
-                .take(PIECE)
-                .read_to_end(&mut bytes)
-                .unwrap_or_default() as u64;
-            open.at += read;
-            if read > 0 {
+            if open.was_cut() {
+                self.cutter.flush(to);
+            }
+            let bytes = open.read();
+            if !bytes.is_empty() {
                 self.cutter.cut(&bytes, to);
                 return Ok(());
             }
-            // At its end: cut short, or replaced by another file?
-            if open.file.metadata().is_ok_and(|m| m.len() < open.at) {
-                open.at = 0;
-                let _ = open.file.rewind();
-                self.cutter.flush(to);
-                continue;
-            }
+            // At its end: replaced by another file?
             let now = files::open(&self.home, &self.path)?.and_then(|f| f.metadata().ok());
             match now {
                 Some(meta) if meta.ino() != open.inode => {
                     // Once more: it may have been written to between the last read and the rename.
-                    let mut late = Vec::new();
-                    let _ = (&mut open.file).take(PIECE).read_to_end(&mut late);
+                    let late = open.read();
                     self.cutter.cut(&late, to);
                     if late.is_empty() {
+                        let inode = open.inode;
+                        let Some(next) = self.successor(inode)? else {
+                            return Ok(());
+                        };
                         self.cutter.flush(to);
-                        self.open = None;
+                        self.open = Some(next);
                     }
                 }
                 _ => return Ok(()),

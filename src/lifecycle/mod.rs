@@ -10,12 +10,17 @@ mod site;
 mod stale;
 pub mod status;
 
-pub use detect::{detect, launchd, systemd_caller};
+pub use detect::{detect, home, launchd, systemd_caller};
 pub use site::{Lifecycle, Site, Start};
 
 use crate::{
+    context::Teller,
     error::{Code, Error, Exit, Result},
-    modules::registry::{Registry, Row},
+    manager::Tail,
+    modules::{
+        logfile,
+        registry::{Registry, Row},
+    },
 };
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use status::BoxStatus;
@@ -167,6 +172,19 @@ pub fn shared_exit<'a>(errors: impl Iterator<Item = &'a Error>) -> Exit {
     } else {
         Exit::Failed
     }
+}
+
+/// The lines that are not older than what was asked for; said where that cannot be told.
+fn since(mut lines: Vec<String>, name: &str, tail: &Tail, tell: &dyn Teller) -> Vec<String> {
+    if let Some(since) = tail.since
+        && !logfile::newer(&mut lines, since.0)
+    {
+        tell.warn(&format!(
+            "the lines of {name} carry no time, so its last {} are shown, however old",
+            lines.len()
+        ));
+    }
+    lines
 }
 
 /// The error for a name that no row of a status has.

@@ -14,7 +14,7 @@ use crate::{
     context::{Context, Teller},
     error::{Code, Error, Result},
     home::{Home, rel},
-    manager::{Scope, ServiceManager, Tail},
+    manager::{Scope, ServiceManager, Tail, UnitState},
     modules::registry::Registry,
     os::files,
 };
@@ -144,16 +144,26 @@ impl Site {
 
     /// How everything stands; never fails for what it finds.
     pub async fn observe(&self) -> BoxStatus {
-        let (mut status, stale) = tokio::join!(
-            async {
-                match &self.way {
-                    Lifecycle::Managed(way) => way.observe().await,
-                    Lifecycle::Detached(way) => way.observe().await,
-                }
-            },
-            stale::notes(&self.cx, &self.home)
-        );
+        let (mut status, stale) =
+            tokio::join!(self.look(), stale::notes(&self.cx, &self.home));
         status.notes.extend(stale);
+        status
+    }
+
+    async fn look(&self) -> BoxStatus {
+        let way = match &self.way {
+            Lifecycle::Managed(way) => return way.observe().await,
+            Lifecycle::Detached(way) => way,
+        };
+        let mut status = way.observe().await;
+        let hub = way.hub().look().await.map(|hub| hub.state);
+        if let Ok(UnitState::Failed { .. }) = hub {
+            status.notes.push(
+                "the hub that was started here has ended; `parachute start hub` starts it again, \
+                 `parachute stop hub` forgets it"
+                    .to_owned(),
+            );
+        }
         status
     }
 
@@ -163,6 +173,16 @@ impl Site {
             Lifecycle::Managed(way) => way.reload().await,
             Lifecycle::Detached(_) => Ok(()),
         }
+    }
+
+    /// What surrounds this run.
+    pub fn context(&self) -> &Context {
+        &self.cx
+    }
+
+    /// The same box looked at anew: its way may be another one by now.
+    pub async fn again(&self) -> Result<Self> {
+        super::detect(&self.cx).await
     }
 
     /// The running hub, for verbs that only a hub has.
@@ -181,7 +201,7 @@ impl Site {
     pub async fn logs(&self, targets: &Targets, tail: &Tail) -> Result<Vec<(String, Vec<String>)>> {
         match &self.way {
             Lifecycle::Managed(way) => way.logs(targets, tail).await,
-            Lifecycle::Detached(way) => way.logs(targets, tail.lines),
+            Lifecycle::Detached(way) => way.logs(targets, tail),
         }
     }
 
@@ -189,7 +209,7 @@ impl Site {
     pub async fn follow(&self, names: &[String], tail: &Tail) -> Result<Stream> {
         match &self.way {
             Lifecycle::Managed(way) => way.follow(names, tail).await,
-            Lifecycle::Detached(way) => way.follow(names, tail.lines),
+            Lifecycle::Detached(way) => way.follow(names, tail),
         }
     }
 

@@ -23,7 +23,7 @@ pub const KEEP: usize = 5;
 pub const LONGEST_LINE: usize = 64 * 1024;
 
 /// The `number`th rotated file of a log.
-fn rotated(path: &Path, number: usize) -> PathBuf {
+pub fn rotated(path: &Path, number: usize) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{number}"));
     PathBuf::from(name)
@@ -133,6 +133,26 @@ fn finish(line: Vec<u8>, count: usize, lines: &mut VecDeque<String>) {
         }
         rest = before;
     }
+}
+
+/// Takes away what is older than `since`, going by the ISO 8601 time that a line begins with (in
+/// brackets or not); a line without one belongs to the line before it. False when no line has a
+/// time, and nothing was taken away.
+pub fn newer(lines: &mut Vec<String>, since: jiff::Timestamp) -> bool {
+    let (mut timed, mut old) = (lines.is_empty(), false);
+    lines.retain(|line| {
+        if let Some(time) = time_of(line) {
+            timed = true;
+            old = time < since;
+        }
+        !old
+    });
+    timed
+}
+
+fn time_of(line: &str) -> Option<jiff::Timestamp> {
+    let word = line.split_whitespace().next()?;
+    word.trim_matches(['[', ']', ',', ':']).parse().ok()
 }
 
 /// Opens the log for appending (0640), its folder made as needed.

@@ -136,3 +136,21 @@ fn a_log_is_not_for_everybody_and_no_link_is_followed() {
     assert!(open(&it.home, &it.path).is_err());
     assert!(rotate_if_due(&it.home, &it.path).is_err());
 }
+
+#[test]
+fn newer_goes_by_the_times_that_lines_begin_with() {
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let since = "2026-06-01T12:00:00Z".parse().unwrap();
+    let mut some = lines(
+        "from before\n2026-06-01T11:59:59.9Z a\n  of a\n[2026-06-01T14:00:00+02:00] b\n  of b\n2026-06-02T00:00:00Z c",
+    );
+    assert!(newer(&mut some, since));
+    assert_eq!(
+        some,
+        lines("from before\n[2026-06-01T14:00:00+02:00] b\n  of b\n2026-06-02T00:00:00Z c")
+    );
+    let mut none = lines("listening\n12:00 told to end");
+    assert!(!newer(&mut none, since));
+    assert_eq!(none.len(), 2);
+    assert!(newer(&mut Vec::new(), since));
+}

@@ -58,7 +58,7 @@ pub fn owner(path: &Path) -> io::Result<u32> {
     loop {
         match std::fs::metadata(place) {
             Ok(meta) => return Ok(meta.uid()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match place.parent() {
+            Err(error) if is_absent(&error) => match place.parent() {
                 Some(parent) if parent.as_os_str().is_empty() => place = Path::new("."),
                 Some(parent) => place = parent,
                 None => return Err(error),
@@ -66,6 +66,14 @@ pub fn owner(path: &Path) -> io::Result<u32> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// A path beneath a file is not there either (ENOTDIR).
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// Runs this same binary with `args` as `user`: uid, gid, groups, HOME, USER, LOGNAME set, session

@@ -1,13 +1,14 @@
 //! One value, two views: what a verb found, as text for people or as one JSON document for
 //! machines. stdout is data, stderr is status; colour when a person looks, none when not.
 
+pub mod live;
 mod progress;
 pub mod table;
 pub mod text;
 
 use crate::{
     context::Teller,
-    error::{Error, Exit},
+    error::{Code, Error, Exit},
 };
 use anstyle::{AnsiColor, Style};
 use clap::error::ErrorKind;
@@ -45,6 +46,11 @@ pub trait Report: Serialize {
     /// The exit status that goes with it.
     fn exit(&self) -> Exit {
         Exit::Success
+    }
+
+    /// Does it write other programs' bytes, which nothing is stripped of.
+    fn verbatim(&self) -> bool {
+        false
     }
 }
 
@@ -86,6 +92,8 @@ impl Output {
     pub fn report(&self, report: &impl Report) -> Exit {
         let written = if self.json {
             json(report)
+        } else if report.verbatim() {
+            self.verbatim(|to| report.human(to))
         } else {
             self.human(|to| report.human(to))
         };
@@ -118,6 +126,21 @@ impl Output {
         out.flush()
     }
 
+    /// Writes other programs' bytes to stdout as they are, in one go: what stands in them for
+    /// colour is not ours to strip.
+    pub fn verbatim(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let mut text = Vec::new();
+        write(&mut text)?;
+        let mut out = io::stdout().lock();
+        out.write_all(&text)?;
+        out.flush()
+    }
+
+    /// Is stdout to be coloured.
+    pub fn coloured(&self) -> bool {
+        anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
+    }
+
     /// The error that ends a run: `error: …`, its log lines, then `hint: …`.
     pub fn error(&self, error: &Error) {
         if self.json {
@@ -137,13 +160,20 @@ impl Output {
     }
 }
 
-/// Writes an error as people see it, with what it is about in front.
+/// Writes an error as people see it, with what it is about in front. What runs and is only late is
+/// a warning (contract, section 7).
 pub fn failure(to: &mut dyn Write, who: Option<&str>, error: &Error) -> io::Result<()> {
     let (bad, dim, hint) = (style::BAD, style::DIM, style::HINT);
     let who = who.map(|who| format!("{who}: ")).unwrap_or_default();
     let mut lines = error.message.lines();
     let first = text::visible(lines.next().unwrap_or_default());
-    writeln!(to, "{bad}error{bad:#}: {who}{first}")?;
+    match error.code {
+        Code::StartedButUnbound => {
+            let wait = style::WAIT;
+            writeln!(to, "{wait}warning{wait:#}: {who}{first}")?;
+        }
+        _ => writeln!(to, "{bad}error{bad:#}: {who}{first}")?,
+    }
     for line in lines {
         writeln!(to, "  {}", text::visible(line))?;
     }
@@ -174,7 +204,7 @@ pub fn usage(error: &clap::Error) -> u8 {
             }
             _ => what.split_whitespace().collect::<Vec<_>>().join(" "),
         };
-        let error = Error::new(crate::error::Code::Usage, message).hint("see `parachute --help`");
+        let error = Error::new(Code::Usage, message).hint("see `parachute --help`");
         let _ = json(&Failure {
             schema: SCHEMA,
             error: &error,

@@ -158,17 +158,20 @@ impl Child {
         let _ = timeout(DRAIN, drained.wait_for(|done| *done)).await;
     }
 
-    /// The leader is gone: what is left of the group carries on when it is the service (it holds the
-    /// port, or its leader has left it behind on purpose before it was ready); otherwise it is ended,
-    /// and `None` says that the module is dead.
-    pub(super) async fn look_after(self: Arc<Self>, was_ready: bool, exit: Exit) -> Option<Group> {
+    /// The leader is gone: what is left of the group carries on when it is the service (one of it
+    /// holds the port, or its leader has left it behind on purpose before it was ready); otherwise it
+    /// is ended, and `None` says that the module is dead.
+    pub(super) async fn look_after(self: Arc<Self>, was_ready: bool, code: i32) -> Option<Left> {
         if let Some(group) = self.members().await {
-            let holding = Listeners::read().map_or(Holding::Unknown, |listeners| {
-                port::held(self.row.port, &group.members, &listeners)
-            });
-            let daemonized = !was_ready && exit.code == 0;
-            if matches!(holding, Holding::Ours | Holding::Unknown) || daemonized {
-                return Some(group);
+            let holder = match Listeners::read() {
+                Ok(listeners) => holding(self.row.port, &group.members, &listeners),
+                Err(_) => group.members.first(),
+            };
+            let daemonized = !was_ready && code == 0;
+            let speaker = holder.or(group.members.first().filter(|_| daemonized));
+            if let Some(pid) = speaker.map(|member| member.pid) {
+                let members = group.members;
+                return Some(Left { pid, members });
             }
             if let Err(error) = group::stop(group, LEFTOVERS).await {
                 tracing::error!(module = self.row.short(), %error, "cannot end what it left behind");
@@ -178,21 +181,29 @@ impl Child {
         None
     }
 
-    /// Returns when no member of a group without its leader lives.
-    pub(super) async fn outlive(self: Arc<Self>, mut members: Vec<Process>) {
-        loop {
+    /// Returns when one of the members of a group without its leader has ended.
+    pub(super) async fn outlive(self: Arc<Self>, members: Vec<Process>) {
+        let ended = |member: &Process| {
+            !matches!(process::look(member.pid),
+                Ok(Some(now)) if now.start == member.start && !now.zombie)
+        };
+        while !members.iter().any(ended) {
             let _ = timeout(Duration::from_millis(250), self.shared.reaper.stray()).await;
-            members.retain(|member| {
-                matches!(process::look(member.pid),
-                    Ok(Some(now)) if now.start == member.start && !now.zombie)
-            });
-            if members.is_empty() {
-                match self.members().await {
-                    Some(group) => members = group.members,
-                    None => break,
-                }
-            }
         }
-        self.drain().await;
     }
+}
+
+/// What carries on when the leader is gone.
+pub(super) struct Left {
+    /// The member that holds the port, where there is one.
+    pub(super) pid: u32,
+    /// All of them.
+    pub(super) members: Vec<Process>,
+}
+
+/// The member that holds a port, or may do so where that cannot be looked up.
+fn holding<'a>(port: u16, members: &'a [Process], listeners: &Listeners) -> Option<&'a Process> {
+    let stands = |member: &&Process| port::held(port, std::slice::from_ref(*member), listeners);
+    let is = |wanted| members.iter().find(|member| stands(member) == wanted);
+    is(Holding::Ours).or_else(|| is(Holding::Unknown))
 }

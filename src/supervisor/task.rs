@@ -3,7 +3,7 @@
 
 use super::{
     Shared,
-    child::Child,
+    child::{Child, Left},
     module::{Facts, Module},
     phase::{Crashes, DELAY, Effect, Event, Phase, READINESS},
     prepare::{self, Prepared},
@@ -15,7 +15,6 @@ use crate::{
     api::{ModuleState, StartError, StartErrorType, Time},
     modules::registry::{self, Row},
     os::{
-        group::Group,
         port::{self, Holder, Listeners},
         process,
     },
@@ -39,7 +38,7 @@ pub(super) enum Message {
 /// The outcome of the operation under way.
 enum Done {
     Prepared(Box<Result<Prepared, StartError>>),
-    Looked(Exit, Option<Group>),
+    Looked(Exit, Option<Left>),
     Emptied,
 }
 
@@ -145,7 +144,7 @@ impl Task {
                 Wake::Done(Done::Looked(exit, left)) => self.looked(exit, left),
                 Wake::Done(Done::Emptied) => self.emptied(),
                 Wake::Ready(how) => self.is_ready(how),
-                Wake::Outlived => self.ended(),
+                Wake::Outlived => self.member_gone(),
                 Wake::Message(Some(message)) => self.asked(message),
                 Wake::Message(None) => return,
                 Wake::Deadline => self.deadline_passed(),
@@ -232,6 +231,7 @@ impl Task {
                     "spawned"
                 );
                 self.row = child.row.clone();
+                self.last_exit = None;
                 self.deadline = Some(child.born + READINESS);
                 self.exit = Some(child.exit.clone());
                 self.ready = Some(Box::pin(ready::watch(self.shared.clone(), child.clone())));
@@ -244,7 +244,7 @@ impl Task {
             }
             Err(error) => {
                 tracing::error!(module = self.module.short, kind = ?error.error_type,
-                    "not started: {}", error.error_description);
+                    "not started: {}", one_line(&error));
                 self.last_exit = None;
                 self.facts(|facts| facts.start_error = Some(error));
                 self.apply(Event::NotSpawned);
@@ -282,6 +282,10 @@ impl Task {
             });
         }
         self.apply(Event::Ready);
+        if self.outlive.take().is_some() {
+            // Who of the group speaks for it is known only now.
+            self.look();
+        }
     }
 
     fn deadline_passed(&mut self) {
@@ -289,7 +293,7 @@ impl Task {
         match self.phase {
             Phase::Starting { .. } => {
                 let error = self.unready();
-                tracing::warn!(module = self.module.short, "{}", error.error_description);
+                tracing::warn!(module = self.module.short, "{}", one_line(&error));
                 self.facts(|facts| facts.start_error = Some(error));
                 self.apply(Event::Late);
             }
@@ -324,31 +328,50 @@ impl Task {
             facts.pid = None;
             facts.last_exit_code = Some(exit.code);
         });
-        if let (Phase::Starting { .. } | Phase::Running { .. }, Some(child)) =
-            (self.phase, self.child.clone())
-        {
-            let was_ready = self.phase == Phase::Running { unbound: false };
-            self.work = Some(Box::pin(async move {
-                Done::Looked(exit, child.look_after(was_ready, exit).await)
-            }));
-        }
+        self.look();
         self.publish();
     }
 
-    fn looked(&mut self, exit: Exit, left: Option<Group>) {
-        let (Some(group), Some(child)) = (left, self.child.clone()) else {
+    /// One of a group without its leader has ended: the same question again.
+    fn member_gone(&mut self) {
+        if let Some(exit) = &mut self.last_exit {
+            exit.at = Instant::now();
+        }
+        self.facts(|facts| {
+            let there = facts.pid.and_then(|pid| process::look(pid).ok().flatten());
+            facts.pid = there
+                .filter(|process| !process.zombie)
+                .map(|process| process.pid);
+        });
+        self.look();
+        self.publish();
+    }
+
+    /// Looks at what is left of its group, unless that is being ended anyway.
+    fn look(&mut self) {
+        if let (Phase::Starting { .. } | Phase::Running { .. }, Some(child), Some(exit)) =
+            (self.phase, self.child.clone(), self.last_exit)
+        {
+            let was_ready = self.phase == Phase::Running { unbound: false };
+            self.work = Some(Box::pin(async move {
+                Done::Looked(exit, child.look_after(was_ready, exit.code).await)
+            }));
+        }
+    }
+
+    fn looked(&mut self, exit: Exit, left: Option<Left>) {
+        let (Some(Left { pid, members }), Some(child)) = (left, self.child.clone()) else {
             self.last_exit = Some(exit);
             self.ended();
             return;
         };
-        let pid = group.members.first().map(|member| member.pid);
         tracing::info!(
             module = self.module.short,
             pid,
             "the process that was spawned has ended; its group carries on"
         );
-        self.facts(|facts| facts.pid = pid);
-        self.outlive = Some(Box::pin(child.outlive(group.members)));
+        self.facts(|facts| facts.pid = Some(pid));
+        self.outlive = Some(Box::pin(child.outlive(members)));
         self.publish();
     }
 
@@ -462,4 +485,9 @@ impl Task {
         });
         self.shared.changed();
     }
+}
+
+/// Its description as a log line has it.
+fn one_line(error: &StartError) -> String {
+    error.error_description.trim_end().replace('\n', "; ")
 }

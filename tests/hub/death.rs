@@ -1,7 +1,7 @@
 //! However things die: no orphan, no zombie, and the state is true within a second or so.
 
 use super::{Hub, is_ready, kill, module, pid_of, registry, spawned, zombies};
-use crate::sandbox::{EXE, Sandbox, alive, free_port, until_true};
+use crate::sandbox::{EXE, Sandbox, alive, free_port, until, until_true};
 use std::time::{Duration, Instant};
 
 /// Numbers that are the same for the same seed.
@@ -119,15 +119,14 @@ fn the_guardian_is_kept_and_without_it_the_next_hub_reclaims() {
             parent == Some(hub.pid().to_string()) && text("cmdline").ends_with(b"__guardian\0")
         })
     };
-    let first = guardian(&hub).unwrap();
+    let first = until("a guardian", || guardian(&hub));
     // It is deaf to what is meant for the hub.
     kill("TERM", first);
     kill("INT", first);
     kill("KILL", first);
-    until_true("another guardian", || {
-        guardian(&hub).is_some_and(|pid| pid != first)
+    let second = until("another guardian", || {
+        guardian(&hub).filter(|pid| *pid != first)
     });
-    let second = guardian(&hub).unwrap();
     kill("STOP", second);
     hub.signal("KILL");
     hub.wait();

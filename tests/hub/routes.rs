@@ -303,7 +303,7 @@ fn a_view_of_a_vault_is_the_vaults_process() {
         .filter(|m| m["pid"] == json!(pid))
         .map(|m| m["short"].clone())
         .collect();
-    assert_eq!(views, ["vault", "vault-work"]);
-    assert_eq!(hub.start("vault-work")["pid"], json!(pid));
+    assert_eq!(views, ["vault", "parachute-vault-work"]);
+    assert_eq!(hub.start("parachute-vault-work")["pid"], json!(pid));
     assert_eq!(hub.start("parachute-vault")["pid"], json!(pid));
 }

@@ -80,12 +80,13 @@ pub async fn run(args: &Args, cx: &Context) -> Result<Exit> {
     let out = console(rustix::stdio::stdout())?;
     let err = console(rustix::stdio::stderr())?;
     journal::begin(args.log_format, level, err.clone());
+
+    let hub = Hub::begin(cx, home, place.port(), lock, out.clone())?;
+    // Whoever waits for this line finds the token and the instance file of this boot.
     out.lines(
         "[hub] ",
         format!("listening on http://{place}\n").as_bytes(),
     );
-
-    let hub = Hub::begin(cx, home, place.port(), lock, out.clone())?;
     let (end, ended) = oneshot::channel::<()>();
     let serving = tokio::spawn(server::serve(listener, hub.app.clone(), async {
         let _ = ended.await;

@@ -10,14 +10,14 @@ mod stop;
 use super::{
     Change, Did, Targets,
     follow::{Files, Stream},
-    resolve,
+    resolve, since,
     status::BoxStatus,
 };
 use crate::{
     context::{Context, Teller},
     error::{Code, Error, Result},
     home::{Home, rel},
-    manager::pidfile::Pidfile,
+    manager::{Tail, pidfile::Pidfile},
     modules::{
         launch::{self, Spawner},
         logfile,
@@ -172,8 +172,8 @@ impl Detached {
         Ok(plan)
     }
 
-    /// The last `count` lines of each target's log.
-    pub fn logs(&self, targets: &Targets, count: usize) -> Result<Vec<(String, Vec<String>)>> {
+    /// The last lines of each target's log.
+    pub fn logs(&self, targets: &Targets, tail: &Tail) -> Result<Vec<(String, Vec<String>)>> {
         let names = match targets {
             Targets::Everything => self
                 .registry()?
@@ -186,22 +186,21 @@ impl Detached {
         names
             .into_iter()
             .map(|short| {
-                Ok((
-                    short.clone(),
-                    logfile::tail(&self.home, &rel::log(&short), count)?,
-                ))
+                let lines = logfile::tail(&self.home, &rel::log(&short), tail.lines)?;
+                let lines = since(lines, &short, tail, &*self.tell);
+                Ok((short, lines))
             })
             .collect()
     }
 
     /// Follows the logs of these short names.
-    pub fn follow(&self, names: &[String], back: usize) -> Result<Stream> {
+    pub fn follow(&self, names: &[String], tail: &Tail) -> Result<Stream> {
         let logs: Vec<_> = names
             .iter()
             .map(|short| (short.clone(), rel::log(short)))
             .collect();
         let mut stream = Stream::new();
-        stream.files(Files::new(&self.home, &logs, back)?);
+        stream.files(Files::new(&self.home, &logs, tail)?);
         Ok(stream)
     }
 

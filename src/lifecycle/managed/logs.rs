@@ -9,6 +9,7 @@ use crate::{
     lifecycle::{
         Targets,
         follow::{Files, Stream},
+        since,
     },
     manager::{Follow, Tail},
     modules::logfile,
@@ -47,13 +48,20 @@ pub(super) async fn tails(
 }
 
 async fn hub(managed: &Managed, tail: &Tail) -> Result<(String, Vec<String>)> {
-    Ok(("hub".to_owned(), managed.manager.logs(tail).await?))
+    let lines = managed.manager.logs(tail).await?;
+    // systemd and launchd go by the time themselves.
+    let lines = match managed.manager.name() {
+        "pidfile" => since(lines, "hub", tail, &*managed.tell),
+        _ => lines,
+    };
+    Ok(("hub".to_owned(), lines))
 }
 
 async fn module(managed: &Managed, name: &str, tail: &Tail) -> Result<(String, Vec<String>)> {
     let short = short(managed, name)?;
     if has_file(managed, &short) && hub_is_ours(managed).await {
         let lines = logfile::tail(&managed.home, &rel::log(&short), tail.lines)?;
+        let lines = since(lines, &short, tail, &*managed.tell);
         return Ok((short, lines));
     }
     match managed.client.logs(&short).await {
@@ -63,10 +71,14 @@ async fn module(managed: &Managed, name: &str, tail: &Tail) -> Result<(String, V
                 .iter()
                 .map(|line| bare(&short, line).to_owned())
                 .collect();
+            let lines = since(lines, &short, tail, &*managed.tell);
             Ok((short, lines))
         }
         Err(error) => match from_hub_log(managed, &short, tail) {
-            Some(lines) => Ok((short, lines)),
+            Some(lines) => {
+                let lines = since(lines, &short, tail, &*managed.tell);
+                Ok((short, lines))
+            }
             None => Err(error),
         },
     }
@@ -112,7 +124,7 @@ pub(super) async fn follow(managed: &Managed, names: &[String], tail: &Tail) -> 
         if name == "hub" {
             match managed.manager.follow(tail) {
                 Follow::Program(argv) => stream.program("hub", &argv)?,
-                Follow::File(path) => stream.file("hub", &path, tail.lines)?,
+                Follow::File(path) => stream.file("hub", &path, tail)?,
             }
             continue;
         }
@@ -124,7 +136,7 @@ pub(super) async fn follow(managed: &Managed, names: &[String], tail: &Tail) -> 
         }
     }
     if !on_disk.is_empty() {
-        stream.files(Files::new(&managed.home, &on_disk, tail.lines)?);
+        stream.files(Files::new(&managed.home, &on_disk, tail)?);
     }
     Ok(stream)
 }

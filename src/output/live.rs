@@ -1,0 +1,84 @@
+//! A text that is shown again and again: on a terminal in place, on the alternate screen, which is
+//! left again however it ends; elsewhere one block after the other. Decides nothing of when.
+
+use std::{
+    ffi::OsStr,
+    io::{self, IsTerminal, Write},
+};
+
+/// ECMA-48 and xterm's control sequences.
+const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l";
+const LEAVE: &[u8] = b"\x1b[?7h\x1b[?25h\x1b[?1049l";
+
+/// See the head of this file.
+pub struct Live {
+    terminal: bool,
+    begun: bool,
+}
+
+impl Live {
+    /// Takes the alternate screen where stdout is a terminal, one of this kind (`TERM`), that has
+    /// one.
+    pub fn begin(kind: Option<&OsStr>) -> Self {
+        let dumb = kind.is_none_or(|kind| kind == "dumb");
+        Self {
+            terminal: io::stdout().is_terminal() && !dumb,
+            begun: false,
+        }
+    }
+
+    /// Is it drawn in place.
+    pub fn terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Shows this text in place of the one before it; in one write, so that nothing flickers.
+    pub fn draw(&mut self, text: &[u8]) -> io::Result<()> {
+        let mut painted =
+            anstream::AutoStream::new(Vec::new(), anstream::AutoStream::choice(&io::stdout()));
+        painted.write_all(text)?;
+        let text = painted.into_inner();
+        let mut frame = Vec::with_capacity(text.len() + 256);
+        if !self.terminal {
+            if self.begun {
+                frame.push(b'\n');
+            }
+            frame.extend(text);
+        } else {
+            if !self.begun {
+                frame.extend(ENTER);
+            }
+            frame.extend(b"\x1b[H");
+            let rows = rustix::termios::tcgetwinsize(io::stdout())
+                .map_or(24, |size| usize::from(size.ws_row.max(2)));
+            let lines: Vec<&[u8]> = text.split_inclusive(|&b| b == b'\n').collect();
+            let fit = if lines.len() >= rows {
+                rows - 2
+            } else {
+                lines.len()
+            };
+            for line in &lines[..fit] {
+                frame.extend(line.strip_suffix(b"\n").unwrap_or(line));
+                frame.extend(b"\x1b[0m\x1b[K\r\n");
+            }
+            if fit < lines.len() {
+                frame.extend(format!("… {} more lines\x1b[K", lines.len() - fit).bytes());
+            }
+            frame.extend(b"\x1b[J");
+        }
+        self.begun = true;
+        let mut out = io::stdout().lock();
+        out.write_all(&frame)?;
+        out.flush()
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if self.terminal && self.begun {
+            let mut out = io::stdout().lock();
+            let _ = out.write_all(LEAVE);
+            let _ = out.flush();
+        }
+    }
+}
