@@ -1,6 +1,6 @@
 //! Bad property lists, a launchctl that misbehaves, and what is left to be said of them.
 
-use super::mac::{Mac, POLITE, block, pid, state};
+use super::mac::{Mac, PATIENCE, POLITE, block, pid, state};
 use parachute::{
     error::Code,
     manager::{
@@ -9,7 +9,12 @@ use parachute::{
     },
 };
 use serde_json::json;
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 #[test]
 fn an_unknown_layout_is_unknown_with_its_text_never_inactive() {
@@ -276,6 +281,10 @@ fn the_machines_hub_is_not_a_users_to_drive() {
         launchd.apply(&plan).await.unwrap();
         let text = fs::read_to_string(place.plist()).unwrap();
         assert!(text.contains("<key>UserName</key>") && !text.contains("LimitLoadToSessionType"));
+        assert!(
+            text.contains("/Library/Logs/parachute-hub.log") && !text.contains("hub/logs"),
+            "root opens no file in a home"
+        );
         let error = launchd.start().await.unwrap_err();
         assert_eq!(error.code, Code::NoPermission);
         assert!(error.hint.unwrap().contains("sudo parachute start"));
@@ -348,5 +357,40 @@ fn a_hub_that_ignores_sigterm_is_killed_by_launchd_and_waited_for() {
         let hub = pid(&launchd).await;
         launchd.stop().await.unwrap();
         assert!(!super::mac::alive(hub));
+    });
+}
+
+#[test]
+fn a_stale_job_of_a_module_is_named_with_the_command_that_ends_it() {
+    let mac = Mac::new();
+    block(async {
+        let launchd = mac.installed().await;
+        assert!(launchd.stale_units(&["vault", "hub"]).await.is_empty());
+        let stale = mac.place().folder().join("computer.parachute.vault.plist");
+        let plist = "<plist version=\"1.0\"><dict><key>Label</key><string>computer.parachute.vault</string>\
+            <key>ProgramArguments</key><array><string>/bin/sleep</string><string>600</string></array>\
+            <key>KeepAlive</key><true/></dict></plist>";
+        fs::write(&stale, plist).unwrap();
+        assert_eq!(
+            mac.launchctl(&["bootstrap", "gui/501", stale.to_str().unwrap()])
+                .0,
+            0
+        );
+        let found = launchd.stale_units(&["vault", "scribe", "hub"]).await;
+        let [unit] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!(
+            (unit.short.as_str(), unit.running, unit.enabled),
+            ("vault", true, true)
+        );
+        for call in unit.command.split("; ") {
+            let words: Vec<&str> = call.split(' ').skip(1).collect();
+            assert_eq!(mac.launchctl(&words).0, 0, "{call}");
+        }
+        let gone = Instant::now() + PATIENCE;
+        while !launchd.stale_units(&["vault"]).await.is_empty() {
+            assert!(Instant::now() < gone, "never ended");
+        }
     });
 }
