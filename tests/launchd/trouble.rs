@@ -1,6 +1,6 @@
 //! Bad property lists, a launchctl that misbehaves, and what is left to be said of them.
 
-use super::mac::{Mac, PATIENCE, POLITE, block, pid, state};
+use super::mac::{Mac, PATIENCE, POLITE, block, pid, state, until};
 use parachute::{
     error::Code,
     manager::{
@@ -78,20 +78,38 @@ fn the_list_is_asked_where_print_says_nothing_that_we_know() {
 }
 
 #[test]
-fn odd_exits_are_unknown_and_stop_still_stops() {
+fn odd_exits_are_unknown_and_the_verbs_still_work() {
     let mac = Mac::new();
     block(async {
         let launchd = mac.installed().await;
         launchd.start().await.unwrap();
-        let odd = json!([
-            {"verb": "print", "times": 1, "exit": 255},
-            {"verb": "list", "times": 1, "exit": 255},
-        ]);
-        set(&mac, odd.clone());
+        let hub = pid(&launchd).await;
+        let odd = || {
+            let call = |verb| json!({"verb": verb, "times": 999, "exit": 255});
+            set(&mac, json!([call("print"), call("list")]));
+        };
+        let clear = || set(&mac, json!([]));
+        odd();
         assert!(matches!(state(&launchd).await, UnitState::Unknown { .. }));
-        set(&mac, odd);
+        launchd.start().await.unwrap();
+        launchd.restart().await.unwrap();
+        clear();
+        let other =
+            |state: &UnitState| matches!(state, UnitState::Running { pid, .. } if *pid != hub);
+        until(&launchd, "another run", other).await;
+        set(
+            &mac,
+            json!([{"verb": "print", "times": 1, "exit": 255}, {"verb": "list", "times": 1, "exit": 255}]),
+        );
         launchd.stop().await.unwrap();
         assert_eq!(state(&launchd).await, UnitState::Stopped);
+        odd();
+        launchd.start().await.unwrap();
+        clear();
+        until(&launchd, "up", |state| {
+            matches!(state, UnitState::Running { .. })
+        })
+        .await;
     });
 }
 
