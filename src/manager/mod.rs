@@ -8,7 +8,7 @@ pub mod systemd;
 
 use crate::{api::Time, error::Result, home::Home};
 use async_trait::async_trait;
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 /// Whose units: the machine's or one user's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -56,6 +56,26 @@ pub enum Cause {
     CodeSigning,
     /// Anything else, in the manager's words.
     Other(String),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // systemd.exec(5), process exit codes.
+            Cause::Exit(200) => f.write_str("exit code 200 (its working directory is not there)"),
+            Cause::Exit(203) => f.write_str("exit code 203 (its program cannot be executed)"),
+            Cause::Exit(217) => f.write_str("exit code 217 (its user does not exist)"),
+            Cause::Exit(226) => f.write_str("exit code 226 (its namespaces cannot be set up)"),
+            Cause::Exit(code) => write!(f, "exit code {code}"),
+            Cause::Signal(signal) => write!(f, "killed by signal {signal}"),
+            Cause::Watchdog => f.write_str("it stopped answering its watchdog"),
+            Cause::OutOfMemory => f.write_str("out of memory"),
+            Cause::Timeout => f.write_str("it did not start or stop in time"),
+            Cause::StartLimit => f.write_str("too many starts in a row"),
+            Cause::CodeSigning => f.write_str("its code signature was refused"),
+            Cause::Other(said) => f.write_str(said),
+        }
+    }
 }
 
 /// How a unit stands.

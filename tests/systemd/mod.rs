@@ -10,6 +10,7 @@
 )]
 
 mod driver;
+mod faults;
 mod init;
 mod manager;
 mod scenario;

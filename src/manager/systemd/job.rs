@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Code, Error, Result},
-    manager::{Cause, Scope, Tail, UnitState},
+    manager::{Scope, Tail, UnitState},
 };
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -275,25 +275,5 @@ fn shown(state: &UnitState) -> String {
         UnitState::Stopping => "it is still stopping".into(),
         UnitState::Stopped => "it stopped again at once".into(),
         UnitState::Unknown { said } => said.clone(),
-    }
-}
-
-impl std::fmt::Display for Cause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            // systemd.exec(5), process exit codes.
-            Cause::Exit(200) => f.write_str("exit code 200 (its working directory is not there)"),
-            Cause::Exit(203) => f.write_str("exit code 203 (its program cannot be executed)"),
-            Cause::Exit(217) => f.write_str("exit code 217 (its user does not exist)"),
-            Cause::Exit(226) => f.write_str("exit code 226 (its namespaces cannot be set up)"),
-            Cause::Exit(code) => write!(f, "exit code {code}"),
-            Cause::Signal(signal) => write!(f, "killed by signal {signal}"),
-            Cause::Watchdog => f.write_str("it stopped answering its watchdog"),
-            Cause::OutOfMemory => f.write_str("out of memory"),
-            Cause::Timeout => f.write_str("it did not start or stop in time"),
-            Cause::StartLimit => f.write_str("too many starts in a row"),
-            Cause::CodeSigning => f.write_str("its code signature was refused"),
-            Cause::Other(said) => f.write_str(said),
-        }
     }
 }
