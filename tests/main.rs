@@ -5,6 +5,8 @@
 
 mod bad_registry;
 mod client;
+#[cfg(target_os = "linux")]
+mod contract;
 mod fakes;
 mod field_notes;
 #[cfg(target_os = "linux")]
