@@ -7,6 +7,10 @@
 
 mod bad_registry;
 mod client;
+#[cfg(target_os = "linux")]
+mod comfort;
+#[cfg(target_os = "linux")]
+mod contract;
 mod fakes;
 mod field_notes;
 #[cfg(target_os = "linux")]
@@ -14,6 +18,10 @@ mod hub;
 mod launchd;
 mod layers;
 mod logs;
+#[cfg(target_os = "linux")]
+mod managed;
+#[cfg(target_os = "linux")]
+mod packages;
 mod registering;
 mod sandbox;
 mod scripts;
