@@ -12,6 +12,8 @@ mod hub;
 mod launchd;
 mod layers;
 mod logs;
+#[cfg(target_os = "linux")]
+mod packages;
 mod registering;
 mod sandbox;
 mod scripts;

@@ -241,7 +241,10 @@ async fn answering(unit: &Installed) -> Result<String> {
     let uids = unit.uid.or_else(|| identity::owner(home(unit).root()).ok());
     let client = Client::new(home(unit), unit.port, uids.into_iter().collect());
     match client.wait_healthy(HEALTH, None).await {
-        Ok(look) => Ok(look.health.version.unwrap_or_else(|| "of no version".into())),
+        Ok(look) => Ok(look
+            .health
+            .version
+            .unwrap_or_else(|| "of no version".into())),
         Err(error) => Err(error.hint(format!("`journalctl -u {UNIT}` shows what it said"))),
     }
 }

@@ -31,10 +31,7 @@ pub(super) async fn run<A: AsRef<OsStr>>(argv: &[A], bound: Duration) -> Result<
         return Err(Error::new(Code::Usage, "no program to run"));
     };
     let mut command = Command::new(program);
-    command
-        .args(rest)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
+    command.args(rest).stdin(Stdio::null()).kill_on_drop(true);
     match tokio::time::timeout(bound, command.output()).await {
         Ok(Ok(output)) => Ok(Done {
             code: output.status.code().unwrap_or(-1),
@@ -103,8 +100,16 @@ pub(super) async fn keep_enabled(ground: &Ground) -> Result<()> {
     if !ground.deb {
         return Ok(());
     }
-    let was = run(&["deb-systemd-helper", "--quiet", "was-enabled", UNIT], SOON).await?;
-    let verb = if was.code == 0 { "enable" } else { "update-state" };
+    let was = run(
+        &["deb-systemd-helper", "--quiet", "was-enabled", UNIT],
+        SOON,
+    )
+    .await?;
+    let verb = if was.code == 0 {
+        "enable"
+    } else {
+        "update-state"
+    };
     let again = format!("systemctl is-enabled {UNIT}");
     must(&["deb-systemd-helper", verb, UNIT], SOON, &again).await
 }
