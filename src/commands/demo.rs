@@ -32,6 +32,7 @@ pub async fn run(_: &Args, cx: &Context, out: &Output) -> Result<Exit> {
             "`demo` is for people: it has no JSON view",
         ));
     }
+    let told = told_to_end()?;
     let home = throwaway()?;
     let mut here = cx.clone();
     here.explicit = Some(home.clone());
@@ -39,23 +40,28 @@ pub async fn run(_: &Args, cx: &Context, out: &Output) -> Result<Exit> {
     let mut site = lifecycle::detect(&here).await?;
     let shown = tokio::select! {
         shown = show(&mut site, &here, out) => shown,
-        () = told_to_end() => Err(Error::new(Code::Interrupted, "interrupted; everything is being stopped")),
+        () = told => Err(Error::new(Code::Interrupted, "interrupted; everything is being stopped")),
     };
     let cleared = clear(&site, out).await;
     shown.and(cleared)
 }
 
-async fn told_to_end() {
-    let (Ok(mut int), Ok(mut term)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return std::future::pending().await;
+/// Returns at Ctrl-C and the like. Listens from this call on, not from the first poll: what is
+/// started in between must not outlive us.
+fn told_to_end() -> Result<impl Future<Output = ()>> {
+    let catch = |kind| {
+        signal(kind).map_err(|e| Error::new(Code::Io, format!("cannot wait for a signal: {e}")))
     };
-    tokio::select! {
-        _ = int.recv() => {}
-        _ = term.recv() => {}
-    }
+    let mut int = catch(SignalKind::interrupt())?;
+    let mut term = catch(SignalKind::terminate())?;
+    let mut hangup = catch(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
 }
 
 /// A folder of our own that nobody else can look into.
