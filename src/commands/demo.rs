@@ -33,14 +33,14 @@ pub async fn run(_: &Args, cx: &Context, out: &Output) -> Result<Exit> {
             "`demo` is for people: it has no JSON view",
         ));
     }
+    // Listened to from now to the end: a Ctrl-C while everything is being stopped counts too.
+    let interrupted = told_to_end()?;
+    tokio::pin!(interrupted);
     let home = throwaway()?;
     let mut here = cx.clone();
     here.explicit = Some(home.clone());
     here.manager = ManagerChoice::None;
     let mut site = lifecycle::detect(&here).await?;
-    // Listened to from now to the end: a Ctrl-C while everything is being stopped counts too.
-    let interrupted = told_to_end();
-    tokio::pin!(interrupted);
     let shown = tokio::select! {
         shown = show(&mut site, &here, out) => Some(shown),
         () = &mut interrupted => None,
@@ -60,17 +60,22 @@ async fn is_over(event: impl Future<Output = ()>) -> bool {
     tokio::time::timeout(Duration::ZERO, event).await.is_ok()
 }
 
-async fn told_to_end() {
-    let (Ok(mut int), Ok(mut term)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return std::future::pending().await;
+/// Returns at Ctrl-C and the like. Listens from this call on, not from the first poll: what is
+/// started in between must not outlive us.
+fn told_to_end() -> Result<impl Future<Output = ()>> {
+    let catch = |kind| {
+        signal(kind).map_err(|e| Error::new(Code::Io, format!("cannot wait for a signal: {e}")))
     };
-    tokio::select! {
-        _ = int.recv() => {}
-        _ = term.recv() => {}
-    }
+    let mut int = catch(SignalKind::interrupt())?;
+    let mut term = catch(SignalKind::terminate())?;
+    let mut hangup = catch(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
 }
 
 /// A folder of our own that nobody else can look into.
