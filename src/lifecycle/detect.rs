@@ -184,16 +184,19 @@ async fn look_systemd(cx: &Context, scope: Scope) -> Option<Found> {
         return Some(Found {
             manager: Box::new(Systemd::new(scope, &caller)),
             installed,
+            guess: None,
         });
     }
     match Systemd::find(scope, &caller).await.transpose()? {
         Ok((manager, installed)) => Some(Found {
             manager: Box::new(manager),
             installed: Ok(installed),
+            guess: None,
         }),
         Err(error) => Some(Found {
             manager: Box::new(Systemd::new(scope, &caller)),
             installed: Err(error),
+            guess: systemd::from_files(scope, &caller),
         }),
     }
 }
@@ -257,6 +260,7 @@ async fn look_launchd(cx: &Context, scope: Scope) -> Option<Found> {
     Some(Found {
         manager: Box::new(manager),
         installed,
+        guess: None,
     })
 }
 
@@ -284,7 +288,7 @@ fn fact(scope: Scope, found: &Found) -> UnitFact {
         // There is a unit, and nobody who could say more: it is not the detached way.
         Err(_) => UnitFact {
             scope,
-            home: None,
+            home: found.guess.as_ref().and_then(|unit| unit.home.clone()),
             live: true,
             called: "that cannot be asked about".to_owned(),
         },

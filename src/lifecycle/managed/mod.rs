@@ -22,6 +22,8 @@ use tokio::task::JoinSet;
 
 /// How long a hub may take to answer its health after its manager started it.
 pub(super) const START_BOUND: Duration = Duration::from_secs(15);
+/// How long a hub may take to end, as its unit has it, before it is started again.
+const STOP_BOUND: Duration = Duration::from_secs(20);
 /// How many of the hub's last lines a failed start shows.
 const EXCERPT: usize = 50;
 
@@ -29,6 +31,8 @@ const EXCERPT: usize = 50;
 pub(super) struct Found {
     pub(super) manager: Box<dyn ServiceManager>,
     pub(super) installed: Result<Installed>,
+    /// What the unit's files say of it, when its manager cannot be asked.
+    pub(super) guess: Option<Installed>,
 }
 
 /// A box with a hub.
@@ -66,9 +70,9 @@ impl Managed {
 
     /// A hub with a unit; what the unit says of port and user is the truth.
     pub(super) fn unit(cx: &Context, home: &Home, owner: u32, unit: Found) -> Self {
-        let (port, uid) = match &unit.installed {
-            Ok(installed) => (installed.port, installed.uid),
-            Err(_) => (crate::api::HUB_PORT, None),
+        let (port, uid) = match unit.installed.as_ref().ok().or(unit.guess.as_ref()) {
+            Some(installed) => (installed.port, installed.uid),
+            None => (crate::api::HUB_PORT, None),
         };
         let allowed = std::iter::once(owner).chain(uid).collect();
         let (found, trouble) = match unit.installed {
@@ -259,7 +263,7 @@ impl Managed {
             return Err(trouble.clone());
         }
         self.tell.waiting(Some("waiting for the hub"));
-        let started = self.manager.start().await;
+        let started = self.manager.start_within(self.start_bound).await;
         let up = match started {
             Ok(()) => self.healthy(None).await,
             Err(e) => Err(e),
@@ -313,7 +317,8 @@ impl Managed {
             .ok()
             .and_then(|look| look.health.instance);
         self.tell.waiting(Some("waiting for the hub to come back"));
-        let again = match self.manager.restart().await {
+        let bound = self.start_bound + STOP_BOUND;
+        let again = match self.manager.restart_within(bound).await {
             Ok(()) => self.healthy(before.as_deref()).await,
             Err(e) => Err(e),
         };
