@@ -13,6 +13,7 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     os::unix::fs::DirBuilderExt,
     path::PathBuf,
+    time::Duration,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -32,18 +33,31 @@ pub async fn run(_: &Args, cx: &Context, out: &Output) -> Result<Exit> {
             "`demo` is for people: it has no JSON view",
         ));
     }
-    let told = told_to_end()?;
+    // Listened to from now to the end: a Ctrl-C while everything is being stopped counts too.
+    let interrupted = told_to_end()?;
+    tokio::pin!(interrupted);
     let home = throwaway()?;
     let mut here = cx.clone();
     here.explicit = Some(home.clone());
     here.manager = ManagerChoice::None;
     let mut site = lifecycle::detect(&here).await?;
     let shown = tokio::select! {
-        shown = show(&mut site, &here, out) => shown,
-        () = told => Err(Error::new(Code::Interrupted, "interrupted; everything is being stopped")),
+        shown = show(&mut site, &here, out) => Some(shown),
+        () = &mut interrupted => None,
     };
+    if shown.is_none() {
+        cx.tell.warn("interrupted; everything is being stopped");
+    }
     let cleared = clear(&site, out).await;
-    shown.and(cleared)
+    match shown {
+        Some(shown) if !is_over(interrupted).await => shown.and(cleared),
+        _ => cleared.and(Ok(Exit::Interrupted)),
+    }
+}
+
+/// Has it come to its end by now.
+async fn is_over(event: impl Future<Output = ()>) -> bool {
+    tokio::time::timeout(Duration::ZERO, event).await.is_ok()
 }
 
 /// Returns at Ctrl-C and the like. Listens from this call on, not from the first poll: what is
