@@ -4,6 +4,7 @@
 
 mod pid1;
 mod rpm;
+mod script;
 
 use crate::systemd::{Box, Done, UID, USER};
 use serde_json::Value;
