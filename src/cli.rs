@@ -49,9 +49,20 @@ pub struct Global {
     pub color: ColorChoice,
 }
 
-/// The verbs, in the order of the help text.
+/// What can be asked for.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Something about one box.
+    #[command(flatten)]
+    OnBox(OnBox),
+    /// Something else.
+    #[command(flatten)]
+    Own(Own),
+}
+
+/// The verbs that act on a box, which is chosen first, in the order of the help text.
+#[derive(Debug, Subcommand)]
+pub enum OnBox {
     /// Show what runs, what does not, and why
     Status(commands::status::Args),
     /// Start everything, or the modules named
@@ -80,23 +91,28 @@ pub enum Verb {
     Wait(commands::wait::Args),
     /// This box in one word: exit 0 when it is well
     Health(commands::health::Args),
-    /// Run the hub in the foreground
-    Serve(commands::serve::Args),
     /// The operator's token and the key behind it
     Auth(commands::auth::Args),
+}
+
+/// The verbs that choose for themselves what they act on.
+#[derive(Debug, Subcommand)]
+pub enum Own {
+    /// Run the hub in the foreground
+    Serve(commands::serve::Args),
     /// Make the hub a service that starts at boot
     Init(commands::init::Args),
     /// Stop the hub and take its unit away
     UninstallUnit(commands::uninstall_unit::Args),
     /// Show it all at work in a throwaway home
     Demo(commands::demo::Args),
-    /// What the scripts of a package ask for
-    #[command(hide = true)]
-    Hook(commands::hook::Args),
     /// Write a shell's completions to stdout
     Completions(commands::completions::Args),
     /// Write the manual's pages
     Man(commands::man::Args),
+    /// What the scripts of a package ask for
+    #[command(hide = true)]
+    Hook(commands::hook::Args),
     /// The calling user's hub unit as JSON, for this program itself
     #[command(name = "__unit-look", hide = true)]
     UnitLook,

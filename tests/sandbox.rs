@@ -4,7 +4,7 @@
 use std::{
     ffi::OsStr,
     fs,
-    io::Write,
+    io::{Read, Seek, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -239,14 +239,33 @@ pub fn alive(pid: u32) -> bool {
     !matches!(state, Some('Z' | 'X') | None)
 }
 
-/// A port that nobody listens on. The kernel hands them out in turn, so the next caller gets
-/// another one.
+/// A port that nobody listens on, and that no other test is given: they are counted, across
+/// processes, below those that the kernel takes for outgoing connections.
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    let place = std::env::temp_dir().join("parachute-test-ports");
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(place);
+    let mut file = file.unwrap();
+    file.lock().unwrap();
+    let mut text = String::new();
+    file.read_to_string(&mut text).unwrap();
+    let mut port: u16 = text.trim().parse().unwrap_or(0);
+    loop {
+        port = if (11_000..31_000).contains(&port) {
+            port + 1
+        } else {
+            11_000
+        };
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            file.rewind().unwrap();
+            file.write_all(format!("{port:<6}").as_bytes()).unwrap();
+            return port;
+        }
+    }
 }
 
 /// Does somebody accept connections there.

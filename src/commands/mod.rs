@@ -33,7 +33,7 @@ mod watch;
 mod when;
 
 use crate::{
-    cli::Verb,
+    cli::{OnBox, Own, Verb},
     context::Context,
     error::{Code, Error, Exit, Result},
     home::Home,
@@ -46,29 +46,39 @@ use std::ffi::OsString;
 
 /// Carries out one verb on a runtime of its own.
 pub fn run(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
-    if let Verb::Guardian = verb {
+    if let Verb::Own(Own::Guardian) = verb {
         return Ok(serve::guard());
     }
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        // Sockets have their turn after every task: the routes answer while many modules boot.
+        .event_interval(1)
         .build()
         .map_err(|e| Error::new(Code::Io, format!("cannot make a runtime: {e}")))?
-        .block_on(dispatch(verb, cx, out))
+        .block_on(async {
+            match verb {
+                Verb::OnBox(verb) => on_box(verb, cx, out).await,
+                Verb::Own(verb) => own(verb, cx, out).await,
+            }
+        })
 }
 
-async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
+async fn own(verb: &Own, cx: &Context, out: &Output) -> Result<Exit> {
     match verb {
-        Verb::Serve(args) => return serve::run(args, cx).await,
-        Verb::Demo(args) => return demo::run(args, cx, out).await,
-        Verb::TestModule(args) => return testmodule::run(args, cx).await,
-        Verb::Init(args) => return init::run(args, cx, out).await,
-        Verb::UninstallUnit(args) => return uninstall_unit::run(args, cx, out).await,
-        Verb::Hook(args) => return hook::run(args, cx, out).await,
-        Verb::UnitLook => return unit_look(cx, out).await,
-        Verb::Completions(args) => return completions::run(args, out),
-        Verb::Man(args) => return man::run(args, out),
-        _ => {}
+        Own::Serve(args) => serve::run(args, cx).await,
+        Own::Init(args) => init::run(args, cx, out).await,
+        Own::UninstallUnit(args) => uninstall_unit::run(args, cx, out).await,
+        Own::Demo(args) => demo::run(args, cx, out).await,
+        Own::Completions(args) => completions::run(args, out),
+        Own::Man(args) => man::run(args, out),
+        Own::Hook(args) => hook::run(args, cx, out).await,
+        Own::UnitLook => unit_look(cx, out).await,
+        Own::Guardian => Ok(serve::guard()),
+        Own::TestModule(args) => testmodule::run(args, cx).await,
     }
+}
+
+async fn on_box(verb: &OnBox, cx: &Context, out: &Output) -> Result<Exit> {
     let mut site = lifecycle::detect(cx).await?;
     for note in &site.notes {
         cx.tell.say(note);
@@ -77,31 +87,21 @@ async fn dispatch(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
         return Ok(exit);
     }
     match verb {
-        Verb::Status(args) => status::run(args, &site, out).await,
-        Verb::Start(args) => start::run(args, &mut site, out).await,
-        Verb::Stop(args) => stop::run(args, &site, out).await,
-        Verb::Restart(args) => restart::run(args, &mut site, out).await,
-        Verb::Logs(args) => logs::run(args, &site, out).await,
-        Verb::Add(args) => add::run(args, &mut site, out).await,
-        Verb::Remove(args) => remove::run(args, &site, out).await,
-        Verb::IsActive(args) => is_active::run(args, &site, out).await,
-        Verb::IsInstalled(args) => is_installed::run(args, &site, out).await,
-        Verb::Wait(args) => wait::run(args, &site, cx, out).await,
-        Verb::Health(args) => health::run(args, &site, out).await,
-        Verb::Auth(args) => auth::run(args, cx, &site.home, out).await,
-        Verb::Install(args) => install::run(args, &site, out).await,
-        Verb::Upgrade(args) => upgrade::run(args, &site, out).await,
-        Verb::Uninstall(args) => uninstall::run(args, &site, out).await,
-        Verb::Serve(_)
-        | Verb::Guardian
-        | Verb::Demo(_)
-        | Verb::TestModule(_)
-        | Verb::Init(_)
-        | Verb::UninstallUnit(_)
-        | Verb::Hook(_)
-        | Verb::Completions(_)
-        | Verb::Man(_)
-        | Verb::UnitLook => Ok(Exit::Success),
+        OnBox::Status(args) => status::run(args, &site, out).await,
+        OnBox::Start(args) => start::run(args, &mut site, out).await,
+        OnBox::Stop(args) => stop::run(args, &site, out).await,
+        OnBox::Restart(args) => restart::run(args, &mut site, out).await,
+        OnBox::Logs(args) => logs::run(args, &site, out).await,
+        OnBox::Add(args) => add::run(args, &mut site, out).await,
+        OnBox::Remove(args) => remove::run(args, &site, out).await,
+        OnBox::Install(args) => install::run(args, &site, out).await,
+        OnBox::Upgrade(args) => upgrade::run(args, &site, out).await,
+        OnBox::Uninstall(args) => uninstall::run(args, &site, out).await,
+        OnBox::IsActive(args) => is_active::run(args, &site, out).await,
+        OnBox::IsInstalled(args) => is_installed::run(args, &site, out).await,
+        OnBox::Wait(args) => wait::run(args, &site, cx, out).await,
+        OnBox::Health(args) => health::run(args, &site, out).await,
+        OnBox::Auth(args) => auth::run(args, cx, &site.home, out).await,
     }
 }
 
@@ -118,8 +118,8 @@ async fn unit_look(cx: &Context, out: &Output) -> Result<Exit> {
 ///
 /// A unit of the machine is root's to drive, and reading the home follows no link out of it; what
 /// writes into the home is the owner's even there.
-fn as_owner(verb: &Verb, cx: &Context, site: &Site) -> Result<Option<Exit>> {
-    let writes = matches!(verb, Verb::Add(_) | Verb::Remove(_) | Verb::Auth(_));
+fn as_owner(verb: &OnBox, cx: &Context, site: &Site) -> Result<Option<Exit>> {
+    let writes = matches!(verb, OnBox::Add(_) | OnBox::Remove(_) | OnBox::Auth(_));
     if cx.uid != 0 || site.owner == 0 || (site.unit == Some(Scope::System) && !writes) {
         return Ok(None);
     }

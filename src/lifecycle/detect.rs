@@ -78,8 +78,9 @@ async fn site(cx: &Context, chosen: Chosen, found: Vec<(Scope, Found)>) -> Resul
     let way = match unit {
         Some((_, unit)) => Lifecycle::Managed(Box::new(Managed::unit(cx, &home, owner, unit))),
         None => {
-            let hub = Hub::of(cx, &home, owner);
-            match choose::choose_way(None, hub.seen().await) {
+            let mut hub = Hub::of(cx, &home, owner);
+            let seen = hub.seen().await;
+            match choose::choose_way(None, seen) {
                 Way::Pidfile => Lifecycle::Managed(Box::new(Managed::new(
                     cx,
                     &home,
@@ -88,14 +89,12 @@ async fn site(cx: &Context, chosen: Chosen, found: Vec<(Scope, Found)>) -> Resul
                     hub.port,
                 ))),
                 Way::External => {
-                    let external = hub.external();
-                    Lifecycle::Managed(Box::new(Managed::new(
-                        cx,
-                        &home,
-                        owner,
-                        Box::new(external),
-                        hub.port,
-                    )))
+                    let external = Box::new(hub.external());
+                    let managed = Managed::new(cx, &home, owner, external, hub.port);
+                    Lifecycle::Managed(Box::new(match hub.wedged {
+                        true => managed.wedged(),
+                        false => managed,
+                    }))
                 }
                 Way::Detached | Way::Unit(_) => Lifecycle::Detached(Box::new(Detached::new(
                     cx,
@@ -185,16 +184,19 @@ async fn look_systemd(cx: &Context, scope: Scope) -> Option<Found> {
         return Some(Found {
             manager: Box::new(Systemd::new(scope, &caller)),
             installed,
+            guess: None,
         });
     }
     match Systemd::find(scope, &caller).await.transpose()? {
         Ok((manager, installed)) => Some(Found {
             manager: Box::new(manager),
             installed: Ok(installed),
+            guess: None,
         }),
         Err(error) => Some(Found {
             manager: Box::new(Systemd::new(scope, &caller)),
             installed: Err(error),
+            guess: systemd::from_files(scope, &caller),
         }),
     }
 }
@@ -258,6 +260,7 @@ async fn look_launchd(cx: &Context, scope: Scope) -> Option<Found> {
     Some(Found {
         manager: Box::new(manager),
         installed,
+        guess: None,
     })
 }
 
@@ -285,7 +288,7 @@ fn fact(scope: Scope, found: &Found) -> UnitFact {
         // There is a unit, and nobody who could say more: it is not the detached way.
         Err(_) => UnitFact {
             scope,
-            home: None,
+            home: found.guess.as_ref().and_then(|unit| unit.home.clone()),
             live: true,
             called: "that cannot be asked about".to_owned(),
         },
@@ -298,7 +301,10 @@ pub(super) struct Hub<'a> {
     home: &'a Home,
     owner: u32,
     pub(super) port: u16,
-    pid: Option<u32>,
+    /// As the hub that booted last in this home has said.
+    said: Option<Instance>,
+    /// It was asked for its health, and did not answer.
+    wedged: bool,
 }
 
 impl<'a> Hub<'a> {
@@ -321,7 +327,8 @@ impl<'a> Hub<'a> {
             home,
             owner,
             port,
-            pid: instance.and_then(|i| i.pid),
+            said: instance,
+            wedged: false,
         }
     }
 
@@ -351,26 +358,46 @@ impl<'a> Hub<'a> {
 
     /// The process that listens on the hub's port, else the one it has named.
     fn listening(&self) -> Option<u32> {
-        match port::holder(self.port, &Listeners::read().ok()?) {
+        match self.holder()? {
             Holder::Process { pid } => Some(pid),
-            Holder::Hidden { .. } => self.pid,
+            Holder::Hidden { .. } => self.said.as_ref().and_then(|said| said.pid),
             Holder::Nobody => None,
         }
     }
 
-    /// Does a hub of this home run, and how is that known.
-    async fn seen(&self) -> HubSeen {
+    fn holder(&self) -> Option<Holder> {
+        Some(port::holder(self.port, &Listeners::read().ok()?))
+    }
+
+    /// Does a hub of this home run, and how is that known. One that does not answer runs too: its
+    /// modules are not started a second time beside it.
+    async fn seen(&mut self) -> HubSeen {
         if self.pidfile().running().is_ok_and(|group| group.is_some()) {
             return HubSeen::Recorded;
+        }
+        // The port that a dead detached hub has left says less than the hub that booted last.
+        let said = self.said.as_ref();
+        if let Some(port) = said.and_then(|said| said.port).filter(|&port| port != 0) {
+            self.port = port;
         }
         // No connection is made where nobody listens.
         if !Listeners::read().is_ok_and(|all| all.on(self.port).next().is_some()) {
             return HubSeen::None;
         }
+        if let (Some(pid), Some(Holder::Process { pid: holder })) =
+            (said.and_then(|said| said.pid), self.holder())
+            && pid == holder
+        {
+            return HubSeen::Elsewhere;
+        }
         let client = Client::new(self.home.clone(), self.port, vec![self.owner]);
         match client.look().await.map(|look| look.identity) {
             Ok(Identity::Match) => HubSeen::Elsewhere,
             Ok(Identity::Unknown) if self.same_home() => HubSeen::Elsewhere,
+            Err(error) if error.code == Code::HubWedged && self.same_home() => {
+                self.wedged = true;
+                HubSeen::Elsewhere
+            }
             _ => HubSeen::None,
         }
     }

@@ -219,18 +219,13 @@ async fn follow_hub(
             .ok()
             .and_then(|health| health.instance);
         let mut follow = client.follow(short).await?;
-        loop {
-            match follow.next().await {
-                Heard::Line(line) => {
-                    let line = Line {
-                        who: short.to_owned(),
-                        text: bare(short, &line).to_owned(),
-                    };
-                    if to.send(Ok(vec![line])).await.is_err() {
-                        return Ok(());
-                    }
-                }
-                Heard::End | Heard::Broken => break,
+        while let Heard::Line(line) = follow.next().await {
+            let line = Line {
+                who: short.to_owned(),
+                text: bare(short, &line).to_owned(),
+            };
+            if to.send(Ok(vec![line])).await.is_err() {
+                return Ok(());
             }
         }
         // The same boot of the hub: then it was the module that went.

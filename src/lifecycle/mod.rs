@@ -7,6 +7,7 @@ mod detect;
 pub mod follow;
 mod managed;
 mod site;
+mod stale;
 pub mod status;
 
 pub use detect::{detect, home, launchd, systemd_caller};

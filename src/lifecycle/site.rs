@@ -6,6 +6,7 @@ use super::{
     detached::{Detached, nothing_installed},
     follow::Stream,
     managed::Managed,
+    stale,
     status::BoxStatus,
 };
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     context::{Context, Teller},
     error::{Code, Error, Result},
     home::{Home, rel},
-    manager::{Scope, ServiceManager, Tail},
+    manager::{Scope, ServiceManager, Tail, UnitState},
     modules::registry::Registry,
     os::files,
 };
@@ -55,6 +56,9 @@ pub struct Start {
 impl Site {
     /// Starts; one change each.
     pub async fn start(&mut self, targets: &Targets, how: Start) -> Result<Vec<Change>> {
+        for note in stale::notes(&self.cx, &self.home).await {
+            self.tell.warn(&note);
+        }
         match &mut self.way {
             Lifecycle::Managed(way) => {
                 if let Some(bound) = how.bound {
@@ -140,10 +144,26 @@ impl Site {
 
     /// How everything stands; never fails for what it finds.
     pub async fn observe(&self) -> BoxStatus {
-        match &self.way {
-            Lifecycle::Managed(way) => way.observe().await,
-            Lifecycle::Detached(way) => way.observe().await,
+        let (mut status, stale) = tokio::join!(self.look(), stale::notes(&self.cx, &self.home));
+        status.notes.extend(stale);
+        status
+    }
+
+    async fn look(&self) -> BoxStatus {
+        let way = match &self.way {
+            Lifecycle::Managed(way) => return way.observe().await,
+            Lifecycle::Detached(way) => way,
+        };
+        let mut status = way.observe().await;
+        let hub = way.hub().look().await.map(|hub| hub.state);
+        if let Ok(UnitState::Failed { .. }) = hub {
+            status.notes.push(
+                "the hub that was started here has ended; `parachute start hub` starts it again, \
+                 `parachute stop hub` forgets it"
+                    .to_owned(),
+            );
         }
+        status
     }
 
     /// The registry has changed: a hub that runs is told.

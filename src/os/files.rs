@@ -9,7 +9,10 @@ use cap_std::{
     ambient_authority,
     fs::{Dir, DirBuilder, DirBuilderExt, OpenOptions, OpenOptionsExt, PermissionsExt},
 };
-use rustix::fs::OFlags;
+use rustix::{
+    fs::OFlags,
+    process::{Gid, Uid},
+};
 use std::{
     ffi::OsStr,
     fs::File,
@@ -272,12 +275,26 @@ fn make_folders(root: &Dir, home: &Home, path: &Path, mode: u32) -> Result<()> {
     for part in parent.components() {
         so_far.push(part);
         match root.create_dir_with(&so_far, &builder) {
-            Ok(()) => {}
+            Ok(()) => {
+                if let Some((user, group)) = others(root) {
+                    let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+                    let _ = rustix::fs::chownat(root, &so_far, Some(user), Some(group), flags);
+                }
+            }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(fault("make the folder", home, &so_far, &error)),
         }
     }
     Ok(())
+}
+
+/// Whose a folder is, when we are root and it is not: what root makes there is that owner's.
+fn others(folder: &Dir) -> Option<(Uid, Gid)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let stat = rustix::fs::fstat(folder).ok()?;
+    (stat.st_uid != 0).then(|| (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid)))
 }
 
 /// A file on its way: never readable by more people than it shall be, gone when it is dropped.
@@ -303,6 +320,9 @@ impl<'d> Temp<'d> {
         // As asked, whatever the umask.
         let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
         temp.file.set_permissions(permissions)?;
+        if let Some((user, group)) = others(folder) {
+            rustix::fs::fchown(&temp.file, Some(user), Some(group))?;
+        }
         Ok(temp)
     }
 

@@ -8,7 +8,7 @@ pub mod text;
 
 use crate::{
     context::Teller,
-    error::{Error, Exit},
+    error::{Code, Error, Exit},
 };
 use anstyle::{AnsiColor, Style};
 use clap::error::ErrorKind;
@@ -160,13 +160,20 @@ impl Output {
     }
 }
 
-/// Writes an error as people see it, with what it is about in front.
+/// Writes an error as people see it, with what it is about in front. What runs and is only late is
+/// a warning (contract, section 7).
 pub fn failure(to: &mut dyn Write, who: Option<&str>, error: &Error) -> io::Result<()> {
     let (bad, dim, hint) = (style::BAD, style::DIM, style::HINT);
     let who = who.map(|who| format!("{who}: ")).unwrap_or_default();
     let mut lines = error.message.lines();
     let first = text::visible(lines.next().unwrap_or_default());
-    writeln!(to, "{bad}error{bad:#}: {who}{first}")?;
+    match error.code {
+        Code::StartedButUnbound => {
+            let wait = style::WAIT;
+            writeln!(to, "{wait}warning{wait:#}: {who}{first}")?;
+        }
+        _ => writeln!(to, "{bad}error{bad:#}: {who}{first}")?,
+    }
     for line in lines {
         writeln!(to, "  {}", text::visible(line))?;
     }
@@ -197,7 +204,7 @@ pub fn usage(error: &clap::Error) -> u8 {
             }
             _ => what.split_whitespace().collect::<Vec<_>>().join(" "),
         };
-        let error = Error::new(crate::error::Code::Usage, message).hint("see `parachute --help`");
+        let error = Error::new(Code::Usage, message).hint("see `parachute --help`");
         let _ = json(&Failure {
             schema: SCHEMA,
             error: &error,

@@ -513,3 +513,56 @@ fn boot_starts_what_it_can_and_a_stop_lasts_until_the_next_boot() {
     let hub = Hub::serve(&sandbox);
     hub.until_ready("good");
 }
+
+/// Notes 39 and the like: who holds the port cannot be seen, as with a container's port.
+#[test]
+fn where_the_holder_cannot_be_looked_up_a_live_health_path_decides() {
+    crate::needs_root!();
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+        os::unix::{fs::chown, process::CommandExt},
+    };
+    let sandbox = Sandbox::new();
+    let (well, ill) = (free_port(), free_port());
+    registry(
+        &sandbox,
+        &[
+            ("well", well, &["/bin/sleep", "1000"]),
+            ("ill", ill, &["/bin/sleep", "1000"]),
+        ],
+    );
+    let mut serve = super::command(&sandbox);
+    let mut all = vec![sandbox.user_dir().to_owned()];
+    while let Some(path) = all.pop() {
+        chown(&path, Some(65534), Some(65534)).unwrap();
+        if path.is_dir() {
+            all.extend(
+                fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        }
+    }
+    let hub = Hub::of(&sandbox, serve.uid(65534).gid(65534));
+    let spawned = |short: &str| hub.until(short, "spawned", |s| s["pid"].is_u64());
+    spawned("well");
+    spawned("ill");
+    for (port, code) in [(well, "204 No Content"), (ill, "500 No")] {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming().take(50) {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 1024]);
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 {code}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                );
+            }
+        });
+    }
+    hub.until_ready("well");
+    let state = hub.start("ill");
+    assert_eq!(state["startError"]["error_type"], "started_but_unbound");
+    assert!(hub.err().contains("cannot be looked up"), "{}", hub.err());
+}

@@ -80,6 +80,12 @@ impl Mac {
         self.set(json!({"faults": [{"verb": verb, "times": times, "exit": exit, "out": out, "err": err}]}));
     }
 
+    /// The folder with everything in it.
+    pub fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The state folder of the stand-in.
     pub fn state(&self) -> PathBuf {
         self.dir.path().join("state")
     }

@@ -4,5 +4,6 @@
 mod install;
 mod mac;
 mod recorded;
+mod scenario;
 mod trouble;
 mod verbs;

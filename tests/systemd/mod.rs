@@ -10,9 +10,11 @@
 )]
 
 mod driver;
+mod faults;
 mod init;
 mod manager;
 mod scenario;
+mod speed;
 mod unit;
 
 use std::{

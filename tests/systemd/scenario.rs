@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// Who acts, and on what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Actor {
+pub(super) enum Actor {
     /// Root, on a unit of the machine.
     Root,
     /// The user, on their own unit.
@@ -17,7 +17,7 @@ enum Actor {
 }
 
 impl Box {
-    fn act(&self, actor: Actor, args: &[&str]) -> Done {
+    pub(super) fn act(&self, actor: Actor, args: &[&str]) -> Done {
         let mut command = match actor {
             Actor::User => self.command_as_user(true, "parachute"),
             Actor::Root | Actor::Sudo => self.command("parachute"),
@@ -29,13 +29,13 @@ impl Box {
     }
 
     #[track_caller]
-    fn status(&self, actor: Actor) -> Value {
+    pub(super) fn status(&self, actor: Actor) -> Value {
         let done = self.act(actor, &["status", "--json"]);
         serde_json::from_str(&done.out).unwrap_or_else(|e| panic!("{e}: {done:?}"))
     }
 
     #[track_caller]
-    fn row(&self, actor: Actor, name: &str) -> Value {
+    pub(super) fn row(&self, actor: Actor, name: &str) -> Value {
         let status = self.status(actor);
         if name == "hub" {
             return status["hub"].clone();
@@ -47,14 +47,14 @@ impl Box {
     }
 
     /// Adds a module as the home's owner.
-    fn module(&self, name: &str, port: &str, habits: &[&str]) {
+    pub(super) fn module(&self, name: &str, port: &str, habits: &[&str]) {
         let add = ["parachute", "add", name, "--port", port, "--"];
         let module = ["/usr/local/bin/parachute", "__module"];
         self.as_user(&[&add[..], &module, habits].concat()).ok();
     }
 
     /// A box of [`USER`]'s with two modules and the hub's unit, up.
-    fn hub(&self, actor: Actor) {
+    pub(super) fn hub(&self, actor: Actor) {
         self.user(false);
         self.module("alpha", "3001", &[]);
         self.module("beta", "3002", &[]);
@@ -73,7 +73,7 @@ impl Box {
 
 impl Box {
     /// Pids of a module's processes, whoever counts it.
-    fn pids(&self, name: &str) -> Vec<u32> {
+    pub(super) fn pids(&self, name: &str) -> Vec<u32> {
         let script = format!(
             "for p in $(pgrep -x parachute); do \
              tr '\\0' '\\n' <\"/proc/$p/environ\" 2>/dev/null | grep -qx PORT={name} && \
@@ -87,7 +87,7 @@ impl Box {
 
     /// Both modules and the hub are active, each of them once.
     #[track_caller]
-    fn all_well(&self, actor: Actor) {
+    pub(super) fn all_well(&self, actor: Actor) {
         let status = self.status(actor);
         assert_eq!(status["way"], "managed", "{status}");
         assert_eq!(status["manager"], "systemd", "{status}");
@@ -100,7 +100,7 @@ impl Box {
         }
     }
 
-    fn comes_up(&self, actor: Actor) {
+    pub(super) fn comes_up(&self, actor: Actor) {
         let by = Instant::now() + Duration::from_secs(40);
         loop {
             let status = self.status(actor);

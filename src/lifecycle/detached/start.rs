@@ -24,7 +24,7 @@ use std::time::Instant;
 /// Why a module did not start: what is written into its row, and what the person is told.
 pub(super) struct Failure {
     /// For `lastStartError`; none when the failure is ours and not the module's.
-    pub(super) recorded: Option<StartError>,
+    pub(super) recorded: Option<Box<StartError>>,
     /// For the person.
     pub(super) error: Error,
 }
@@ -48,7 +48,7 @@ impl Failure {
         .log(log);
         error.hint = hint.or_else(|| start_error.sysadmin_hint.clone());
         Self {
-            recorded: Some(start_error),
+            recorded: Some(Box::new(start_error)),
             error,
         }
     }
@@ -90,7 +90,7 @@ fn conclude(detached: &Detached, row: Row, outcome: Result<Did, Failure>) -> Cha
             };
         }
         Err(Failure { recorded: None, .. }) => row.last_start_error.as_ref(),
-        Err(Failure { recorded, .. }) => recorded.as_ref(),
+        Err(Failure { recorded, .. }) => recorded.as_deref(),
     };
     if let Err(error) = registry::set_start_error(&detached.home, &row.name, recorded) {
         detached.tell.warn(&format!(

@@ -7,7 +7,7 @@ mod observe;
 
 use super::{Change, Did, Targets, follow::Stream, status::BoxStatus, unknown};
 use crate::{
-    client::{Client, Look, Verb},
+    client::{Bounds, Client, Look, Verb},
     context::{Context, Teller},
     error::{Code, Error, Result},
     home::Home,
@@ -22,6 +22,8 @@ use tokio::task::JoinSet;
 
 /// How long a hub may take to answer its health after its manager started it.
 pub(super) const START_BOUND: Duration = Duration::from_secs(15);
+/// How long a hub may take to end, as its unit has it, before it is started again.
+const STOP_BOUND: Duration = Duration::from_secs(20);
 /// How many of the hub's last lines a failed start shows.
 const EXCERPT: usize = 50;
 
@@ -29,6 +31,8 @@ const EXCERPT: usize = 50;
 pub(super) struct Found {
     pub(super) manager: Box<dyn ServiceManager>,
     pub(super) installed: Result<Installed>,
+    /// What the unit's files say of it, when its manager cannot be asked.
+    pub(super) guess: Option<Installed>,
 }
 
 /// A box with a hub.
@@ -66,9 +70,9 @@ impl Managed {
 
     /// A hub with a unit; what the unit says of port and user is the truth.
     pub(super) fn unit(cx: &Context, home: &Home, owner: u32, unit: Found) -> Self {
-        let (port, uid) = match &unit.installed {
-            Ok(installed) => (installed.port, installed.uid),
-            Err(_) => (crate::api::HUB_PORT, None),
+        let (port, uid) = match unit.installed.as_ref().ok().or(unit.guess.as_ref()) {
+            Some(installed) => (installed.port, installed.uid),
+            None => (crate::api::HUB_PORT, None),
         };
         let allowed = std::iter::once(owner).chain(uid).collect();
         let (found, trouble) = match unit.installed {
@@ -86,6 +90,16 @@ impl Managed {
         }
     }
 
+    /// For a hub that has just not answered its health: the rest is asked with less patience.
+    pub(super) fn wedged(mut self) -> Self {
+        let bounds = Bounds::default();
+        self.client = self.client.bounds(Bounds {
+            modules: bounds.health,
+            ..bounds
+        });
+        self
+    }
+
     /// With another bound for the hub's start.
     pub(super) fn bound(&mut self, bound: Duration) {
         self.start_bound = bound;
@@ -93,6 +107,10 @@ impl Managed {
 
     /// Starts the hub, and the modules named.
     pub async fn start(&self, targets: &Targets) -> Result<Vec<Change>> {
+        if let Some(strangers) = self.strangers(targets) {
+            return Ok(strangers);
+        }
+        self.announce("starting", targets);
         let mut changes = Vec::new();
         let hub = self.hub_up().await;
         let failed = hub.as_ref().err().cloned();
@@ -111,9 +129,7 @@ impl Managed {
     /// Stops the hub and with it its modules, or the modules named.
     pub async fn stop(&self, targets: &Targets) -> Result<Vec<Change>> {
         if targets.hub() {
-            if *targets == Targets::Everything {
-                self.announce_stop();
-            }
+            self.announce("stopping", targets);
             let what = self.hub_down().await;
             return Ok(vec![Change {
                 who: "hub".to_owned(),
@@ -126,11 +142,15 @@ impl Managed {
     /// Restarts the hub and with it its modules, or the modules named.
     pub async fn restart(&self, targets: &Targets) -> Result<Vec<Change>> {
         if targets.hub() {
+            self.announce("restarting", targets);
             let what = self.hub_again().await;
             return Ok(vec![Change {
                 who: "hub".to_owned(),
                 what,
             }]);
+        }
+        if let Some(strangers) = self.strangers(targets) {
+            return Ok(strangers);
         }
         let mut changes = Vec::new();
         match self.hub_up().await {
@@ -208,7 +228,13 @@ impl Managed {
             let would = format!("have {} restart the hub", self.manager.name());
             return Ok(vec![("hub".to_owned(), Ok(would))]);
         }
-        Ok(self.plan_each(targets, "restart"))
+        let mut plan = Vec::new();
+        if self.client.own_health().await.is_err() {
+            let would = format!("have {} start the hub", self.manager.name());
+            plan.push(("hub".to_owned(), Ok(would)));
+        }
+        plan.extend(self.plan_each(targets, "restart"));
+        Ok(plan)
     }
 
     fn plan_each(&self, targets: &Targets, verb: &str) -> Vec<(String, Result<String>)> {
@@ -237,7 +263,7 @@ impl Managed {
             return Err(trouble.clone());
         }
         self.tell.waiting(Some("waiting for the hub"));
-        let started = self.manager.start().await;
+        let started = self.manager.start_within(self.start_bound).await;
         let up = match started {
             Ok(()) => self.healthy(None).await,
             Err(e) => Err(e),
@@ -263,6 +289,19 @@ impl Managed {
         let down = self.manager.stop().await;
         self.tell.waiting(None);
         down?;
+        // What keeps it has nothing left; another hub of this home may still answer.
+        if self.client.own_health().await.is_ok() {
+            let port = self.client.port();
+            return Err(Error::new(
+                Code::StillRunning,
+                format!(
+                    "{} has stopped its hub, and yet a hub of this home answers on port {port}: {}",
+                    self.manager.name(),
+                    self.holder(port)
+                ),
+            )
+            .hint("it runs in a terminal or a container: stop it there"));
+        }
         Ok(if was_up {
             Did::Stopped
         } else {
@@ -278,7 +317,8 @@ impl Managed {
             .ok()
             .and_then(|look| look.health.instance);
         self.tell.waiting(Some("waiting for the hub to come back"));
-        let again = match self.manager.restart().await {
+        let bound = self.start_bound + STOP_BOUND;
+        let again = match self.manager.restart_within(bound).await {
             Ok(()) => self.healthy(before.as_deref()).await,
             Err(e) => Err(e),
         };
@@ -349,14 +389,37 @@ impl Managed {
             .collect()
     }
 
-    fn announce_stop(&self) {
+    /// Says what is about to be done when no name was given.
+    fn announce(&self, doing: &str, targets: &Targets) {
+        if *targets != Targets::Everything {
+            return;
+        }
         let names = self.module_names();
         let with = if names.is_empty() {
             String::new()
         } else {
             format!(", and with it {}", names.join(", "))
         };
-        self.tell.say(&format!("stopping the hub{with}"));
+        self.tell.say(&format!("{doing} the hub{with}"));
+    }
+
+    /// Failures, when no name given is one of this box: then the hub is not touched for them.
+    fn strangers(&self, targets: &Targets) -> Option<Vec<Change>> {
+        if targets.hub() {
+            return None;
+        }
+        let failed = |(name, short): (String, Result<String>)| {
+            short.err().map(|error| Change::failed(name, error))
+        };
+        self.shorts(targets).into_iter().map(failed).collect()
+    }
+
+    /// Who holds a port, for people.
+    fn holder(&self, port: u16) -> String {
+        let nobody = || "somebody who has just left".to_owned();
+        Client::new(self.home.clone(), port, Vec::new())
+            .listener()
+            .unwrap_or_else(nobody)
     }
 
     /// The modules that targets name, by short name.

@@ -4,7 +4,7 @@
 use super::{Managed, hub};
 use crate::{
     api::{HUB_SERVICE, ModuleList, ModuleState, ModuleStatus, SCHEMA, StartErrorType},
-    client::{self, Identity, Look, Probe, state_of},
+    client::{self, Identity, Look, Probe, TokenState, state_of},
     error::{Code, Error, Result},
     lifecycle::status::{BoxStatus, HubStatus, RowStatus, State, UnitFacts, Way},
     manager::{Installed, UnitState},
@@ -27,14 +27,24 @@ pub(super) async fn observe(managed: &Managed) -> BoxStatus {
         Registry::default()
     });
     notes.extend(registry.warnings.iter().cloned());
-    let (unit, health, list) = tokio::join!(
+    let asked = registry
+        .rows
+        .iter()
+        .map(|row| (row.port, row.health.clone()))
+        .collect();
+    let (unit, health, list, probes) = tokio::join!(
         managed.look(),
         managed.client.look(),
-        managed.client.modules()
+        managed.client.modules(),
+        client::probe_all(asked, client::PROBE_BOUND),
     );
-    let up = is_up(&health);
+    let hub = HubIs::of(&health);
+    let up = hub == HubIs::Up;
     let list = match list {
-        Ok(list) => Some(list),
+        Ok(list) => {
+            notes.extend(open_token(managed));
+            Some(list)
+        }
         Err(error) => {
             if up {
                 notes.push(tokenless(&error));
@@ -42,12 +52,6 @@ pub(super) async fn observe(managed: &Managed) -> BoxStatus {
             None
         }
     };
-    let asked = registry
-        .rows
-        .iter()
-        .map(|row| (row.port, row.health.clone()))
-        .collect();
-    let probes = client::probe_all(asked, client::PROBE_BOUND).await;
     let now = Snapshot::take().unwrap_or_default();
     let modules = registry
         .rows
@@ -58,7 +62,13 @@ pub(super) async fn observe(managed: &Managed) -> BoxStatus {
                 .as_ref()
                 .filter(|_| up)
                 .and_then(|list| state_of(list, registry.process_of(row).short()));
-            module(managed, row, known, list.is_some(), probe, up, &now)
+            let listed = list.is_some();
+            let mut out = module(managed, row, known, listed, probe, hub, &now);
+            let process = registry.process_of(row);
+            if process.name != row.name {
+                out.source = Some(format!("a view of {}", process.short()));
+            }
+            out
         })
         .chain(unregistered(&registry, list.as_ref().filter(|_| up), &now))
         .collect();
@@ -78,8 +88,32 @@ pub(super) async fn observe(managed: &Managed) -> BoxStatus {
     }
 }
 
-fn is_up(health: &Result<Look>) -> bool {
-    matches!(health, Ok(look) if !matches!(look.identity, Identity::Mismatch { .. }))
+/// How the hub of this home stands, as far as its health tells.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HubIs {
+    Up,
+    /// Nobody listens on its port.
+    Down,
+    /// Silent, or another program answers in its place: its modules may run all the same.
+    Unheard,
+}
+
+impl HubIs {
+    fn of(health: &Result<Look>) -> Self {
+        match health {
+            Ok(look) if !matches!(look.identity, Identity::Mismatch { .. }) => Self::Up,
+            Err(error) if error.code == Code::HubUnreachable => Self::Down,
+            _ => Self::Unheard,
+        }
+    }
+}
+
+/// A token that others than its owner may read is used, and said.
+fn open_token(managed: &Managed) -> Option<String> {
+    match managed.client.token() {
+        TokenState::Usable { warning, .. } => warning,
+        _ => None,
+    }
 }
 
 /// One note in place of the hub's word on its modules.
@@ -102,7 +136,7 @@ fn hub_row(
     now: &Snapshot,
 ) -> HubStatus {
     let judged = hub::judge(&unit, &health, managed.manager.name());
-    let up = is_up(&health);
+    let up = HubIs::of(&health) == HubIs::Up;
     let port = managed.client.port();
     let mut row = RowStatus {
         name: "hub".to_owned(),
@@ -174,7 +208,7 @@ fn module(
     known: Option<ModuleState>,
     listed: bool,
     probe: Probe,
-    up: bool,
+    hub: HubIs,
     now: &Snapshot,
 ) -> RowStatus {
     let mut out = RowStatus::of(row);
@@ -184,15 +218,16 @@ fn module(
     }
     match known {
         Some(state) => supervised(row, state, &probe, now, &mut out),
-        None if up => by_health(row, listed, &probe, &mut out),
-        None => {
+        None if hub == HubIs::Down => {
             if probe.somebody() {
                 out.notes.push(format!(
-                    "the hub is down, and yet something answers on port {}",
+                    "the hub is down, and yet {} answers on port {}",
+                    managed.holder(row.port),
                     row.port
                 ));
             }
         }
+        None => by_health(row, listed && hub == HubIs::Up, &probe, &mut out),
     }
     if out.state == State::Failing {
         out.log = logfile::tail(&managed.home, &crate::home::rel::log(row.short()), EXCERPT)
@@ -264,7 +299,7 @@ fn describe(state: &ModuleState, now: &Snapshot, out: &mut RowStatus) {
     }
 }
 
-/// The hub is up and does not tell of it.
+/// The hub does not tell of it.
 fn by_health(row: &Row, listed: bool, probe: &Probe, out: &mut RowStatus) {
     match probe {
         Probe::Live { .. } => {

@@ -3,7 +3,7 @@
 
 use super::{Caller, bus::runtime_dir};
 use crate::manager::Scope;
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// The first file of that name on this scope's search path, generated ones included.
 pub fn on_disk(scope: Scope, caller: &Caller, unit: &str) -> Option<PathBuf> {
@@ -65,4 +65,25 @@ fn folders(scope: Scope, caller: &Caller) -> Vec<PathBuf> {
             all
         }
     }
+}
+
+/// The drop-ins of a unit, in the order in which systemd reads them: by name, of two of one name
+/// the one from the earlier folder.
+pub(super) fn drop_ins(scope: Scope, caller: &Caller, unit: &str) -> Vec<PathBuf> {
+    let mut found = BTreeMap::new();
+    for dir in folders(scope, caller) {
+        let Ok(entries) = std::fs::read_dir(dir.join(format!("{unit}.d"))) else {
+            continue;
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "conf")
+                && let Some(name) = path.file_name()
+            {
+                found.entry(name.to_owned()).or_insert(path);
+            }
+        }
+    }
+    found.into_values().collect()
 }

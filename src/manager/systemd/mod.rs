@@ -6,11 +6,13 @@ mod bus;
 mod disk;
 mod environment;
 mod facts;
+mod file;
 mod install;
 mod installed;
 mod job;
 mod journal;
 mod linger;
+mod offline;
 mod remote;
 mod stale;
 mod unit;
@@ -18,6 +20,7 @@ mod unit;
 pub use disk::on_disk;
 pub use install::{Plan, Step};
 pub use linger::lingers;
+pub use offline::from_files;
 pub use remote::{look_as_json, look_for_user};
 pub use stale::{StaleUnit, stale_units};
 pub use unit::render;
@@ -222,15 +225,23 @@ impl ServiceManager for Systemd {
     }
 
     async fn start(&self) -> Result<()> {
-        self.job(job::Verb::Start).await
+        self.job(job::Verb::Start, job::LONGEST).await
+    }
+
+    async fn start_within(&self, bound: Duration) -> Result<()> {
+        self.job(job::Verb::Start, bound).await
+    }
+
+    async fn restart_within(&self, bound: Duration) -> Result<()> {
+        self.job(job::Verb::Restart, bound).await
     }
 
     async fn stop(&self) -> Result<()> {
-        self.job(job::Verb::Stop).await
+        self.job(job::Verb::Stop, job::LONGEST).await
     }
 
     async fn restart(&self) -> Result<()> {
-        self.job(job::Verb::Restart).await
+        self.job(job::Verb::Restart, job::LONGEST).await
     }
 
     async fn changes(&self) -> Result<Option<Changes>> {
