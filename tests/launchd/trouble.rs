@@ -1,6 +1,6 @@
 //! Bad property lists, a launchctl that misbehaves, and what is left to be said of them.
 
-use super::mac::{Mac, POLITE, block, pid, state};
+use super::mac::{Mac, PATIENCE, POLITE, block, pid, state, until};
 use parachute::{
     error::Code,
     manager::{
@@ -9,7 +9,12 @@ use parachute::{
     },
 };
 use serde_json::json;
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 #[test]
 fn an_unknown_layout_is_unknown_with_its_text_never_inactive() {
@@ -73,20 +78,38 @@ fn the_list_is_asked_where_print_says_nothing_that_we_know() {
 }
 
 #[test]
-fn odd_exits_are_unknown_and_stop_still_stops() {
+fn odd_exits_are_unknown_and_the_verbs_still_work() {
     let mac = Mac::new();
     block(async {
         let launchd = mac.installed().await;
         launchd.start().await.unwrap();
-        let odd = json!([
-            {"verb": "print", "times": 1, "exit": 255},
-            {"verb": "list", "times": 1, "exit": 255},
-        ]);
-        set(&mac, odd.clone());
+        let hub = pid(&launchd).await;
+        let odd = || {
+            let call = |verb| json!({"verb": verb, "times": 999, "exit": 255});
+            set(&mac, json!([call("print"), call("list")]));
+        };
+        let clear = || set(&mac, json!([]));
+        odd();
         assert!(matches!(state(&launchd).await, UnitState::Unknown { .. }));
-        set(&mac, odd);
+        launchd.start().await.unwrap();
+        launchd.restart().await.unwrap();
+        clear();
+        let other =
+            |state: &UnitState| matches!(state, UnitState::Running { pid, .. } if *pid != hub);
+        until(&launchd, "another run", other).await;
+        set(
+            &mac,
+            json!([{"verb": "print", "times": 1, "exit": 255}, {"verb": "list", "times": 1, "exit": 255}]),
+        );
         launchd.stop().await.unwrap();
         assert_eq!(state(&launchd).await, UnitState::Stopped);
+        odd();
+        launchd.start().await.unwrap();
+        clear();
+        until(&launchd, "up", |state| {
+            matches!(state, UnitState::Running { .. })
+        })
+        .await;
     });
 }
 
@@ -276,6 +299,10 @@ fn the_machines_hub_is_not_a_users_to_drive() {
         launchd.apply(&plan).await.unwrap();
         let text = fs::read_to_string(place.plist()).unwrap();
         assert!(text.contains("<key>UserName</key>") && !text.contains("LimitLoadToSessionType"));
+        assert!(
+            text.contains("/Library/Logs/parachute-hub.log") && !text.contains("hub/logs"),
+            "root opens no file in a home"
+        );
         let error = launchd.start().await.unwrap_err();
         assert_eq!(error.code, Code::NoPermission);
         assert!(error.hint.unwrap().contains("sudo parachute start"));
@@ -348,5 +375,40 @@ fn a_hub_that_ignores_sigterm_is_killed_by_launchd_and_waited_for() {
         let hub = pid(&launchd).await;
         launchd.stop().await.unwrap();
         assert!(!super::mac::alive(hub));
+    });
+}
+
+#[test]
+fn a_stale_job_of_a_module_is_named_with_the_command_that_ends_it() {
+    let mac = Mac::new();
+    block(async {
+        let launchd = mac.installed().await;
+        assert!(launchd.stale_units(&["vault", "hub"]).await.is_empty());
+        let stale = mac.place().folder().join("computer.parachute.vault.plist");
+        let plist = "<plist version=\"1.0\"><dict><key>Label</key><string>computer.parachute.vault</string>\
+            <key>ProgramArguments</key><array><string>/bin/sleep</string><string>600</string></array>\
+            <key>KeepAlive</key><true/></dict></plist>";
+        fs::write(&stale, plist).unwrap();
+        assert_eq!(
+            mac.launchctl(&["bootstrap", "gui/501", stale.to_str().unwrap()])
+                .0,
+            0
+        );
+        let found = launchd.stale_units(&["vault", "scribe", "hub"]).await;
+        let [unit] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!(
+            (unit.short.as_str(), unit.running, unit.enabled),
+            ("vault", true, true)
+        );
+        for call in unit.command.split("; ") {
+            let words: Vec<&str> = call.split(' ').skip(1).collect();
+            assert_eq!(mac.launchctl(&words).0, 0, "{call}");
+        }
+        let gone = Instant::now() + PATIENCE;
+        while !launchd.stale_units(&["vault"]).await.is_empty() {
+            assert!(Instant::now() < gone, "never ended");
+        }
     });
 }

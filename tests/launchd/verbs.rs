@@ -275,7 +275,6 @@ fn a_changed_unit_is_loaded_anew_at_the_restart() {
         let mut unit = mac.unit();
         unit.port = 2040;
         let plan = launchd.plan_install(&unit).await.unwrap();
-        assert!(plan.notes[0].contains("restart"), "{plan:?}");
         launchd.apply(&plan).await.unwrap();
         mac.forget();
         launchd.restart().await.unwrap();

@@ -2,7 +2,10 @@
 //! which they are tried, and the folder that its property list lies in. Pure but for paths.
 
 use super::LABEL;
-use crate::manager::Scope;
+use crate::{
+    home::{Home, rel},
+    manager::Scope,
+};
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -22,7 +25,12 @@ pub enum Domain {
 impl Domain {
     /// `gui/501/computer.parachute.hub`.
     pub fn target(self) -> String {
-        format!("{self}/{LABEL}")
+        self.target_of(LABEL)
+    }
+
+    /// The same of any label.
+    pub fn target_of(self, label: &str) -> String {
+        format!("{self}/{label}")
     }
 }
 
@@ -45,6 +53,7 @@ pub struct Place {
     pub uid: u32,
     /// The user's own folder, for a home that the property list does not name.
     pub user_dir: Option<PathBuf>,
+    root: PathBuf,
     folder: PathBuf,
 }
 
@@ -55,6 +64,7 @@ impl Place {
             scope: Scope::User,
             uid,
             user_dir: Some(dir.to_owned()),
+            root: PathBuf::from("/"),
             folder: dir.join("Library/LaunchAgents"),
         }
     }
@@ -65,6 +75,7 @@ impl Place {
             scope: Scope::System,
             uid: 0,
             user_dir: None,
+            root: root.to_owned(),
             folder: root.join("Library/LaunchDaemons"),
         }
     }
@@ -77,6 +88,15 @@ impl Place {
     /// The hub's property list.
     pub fn plist(&self) -> PathBuf {
         self.folder.join(format!("{LABEL}.plist"))
+    }
+
+    /// Where launchd is to append the hub's output. A user's is in the home. The machine's is not:
+    /// root opens it there, and whoever owns the home could put a link in its place.
+    pub fn log(&self, home: &Home) -> PathBuf {
+        match self.scope {
+            Scope::User => home.at(rel::HUB_LOG),
+            Scope::System => self.root.join("Library/Logs/parachute-hub.log"),
+        }
     }
 
     /// The domains it may be in, the preferred one first: without a graphical session there is no

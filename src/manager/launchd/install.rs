@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{Code, Error, Result},
     home::{Home, rel},
-    manager::Unit,
+    manager::{Scope, Unit},
 };
 use ::plist::Dictionary;
 use std::{
@@ -83,11 +83,8 @@ impl Launchd {
         let path = self.place.plist();
         let mut plan = Plan::default();
         let old = self.old(&path, &mut plan)?;
-        let after = plist::render(
-            unit,
-            self.place.scope,
-            old.as_ref().filter(|_| !plan.replaces_other),
-        )?;
+        let kept = old.as_ref().filter(|_| !plan.replaces_other);
+        let after = plist::render_at(&self.place, unit, kept)?;
         let after = String::from_utf8_lossy(&after).into_owned();
         let before = old.as_ref().map(shown).transpose()?;
         let sound = matches!(file::look(&self.place), OnDisk::Usable(_)) && !is_link(&path);
@@ -95,9 +92,12 @@ impl Launchd {
             plan.steps
                 .push(Step::Folder(self.place.folder().to_owned()));
         }
-        let log = rel::HUB_LOG;
-        if !unit.home.at(log).parent().is_some_and(Path::is_dir) {
-            plan.steps.push(Step::Log(unit.home.clone()));
+        let log = self.place.log(&unit.home);
+        if let Some(folder) = log.parent().filter(|folder| !folder.is_dir()) {
+            plan.steps.push(match self.place.scope {
+                Scope::User => Step::Log(unit.home.clone()),
+                Scope::System => Step::Folder(folder.to_owned()),
+            });
         }
         if before.as_deref() != Some(&after) || !sound {
             plan.steps.push(Step::Write {
@@ -106,7 +106,7 @@ impl Launchd {
                 after,
             });
         }
-        self.note_loaded(&mut plan).await?;
+        self.note_disabled(&mut plan).await?;
         Ok(plan)
     }
 
@@ -138,7 +138,7 @@ impl Launchd {
                     .mode(0o755)
                     .create(path)
                     .map_err(|e| Error::io("make", path, &e))?,
-                Step::Log(home) => drop(crate::os::files::append(home, rel::HUB_LOG, 0o644)?),
+                Step::Log(home) => drop(crate::os::files::append(home, rel::HUB_LOG, 0o640)?),
                 Step::Write { path, after, .. } => {
                     replace(path, after.as_bytes()).map_err(|e| Error::io("write", path, &e))?;
                 }
@@ -183,8 +183,8 @@ impl Launchd {
         }
     }
 
-    /// A loaded hub goes on as it was loaded, and a person's word is left standing.
-    async fn note_loaded(&self, plan: &mut Plan) -> Result<()> {
+    /// A person's word is left standing.
+    async fn note_disabled(&self, plan: &mut Plan) -> Result<()> {
         let until = within(self.patience.look);
         let found = match self.seek(until).await {
             Ok(found) => found,
@@ -195,15 +195,6 @@ impl Launchd {
             }
             Err(error) => return Err(error),
         };
-        let writes = plan
-            .steps
-            .iter()
-            .any(|step| matches!(step, Step::Write { .. }));
-        if writes && !found.jobs.is_empty() {
-            plan.notes.push(
-                "the hub is loaded as it was before: `parachute restart` takes the new unit".into(),
-            );
-        }
         if let Some(domain) = found.there.first()
             && self.overridden(*domain, until).await? == Some(true)
         {

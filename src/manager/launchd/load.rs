@@ -83,10 +83,12 @@ impl Launchd {
                     )));
                 }
                 Fault::InputOutput | Fault::InProgress | Fault::Already | Fault::Loaded => {
-                    if let Seen::Job(record) = self.ask(domain, until + self.patience.look).await?
-                        && record.state() != UnitState::Stopping
-                    {
-                        return Ok(());
+                    match self.ask(domain, until + self.patience.look).await? {
+                        Seen::Job(record) if record.state() != UnitState::Stopping => {
+                            return Ok(());
+                        }
+                        Seen::Odd(_) => return Ok(()),
+                        _ => {}
                     }
                     if Instant::now() + PAUSE >= until {
                         return Err(Next::Stop(self.explained(doing, fault, &answer, domain)));

@@ -15,6 +15,7 @@ mod logs;
 pub mod plist;
 pub mod print;
 mod program;
+mod stale;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ use ctl::{Ctl, within};
 use domain::Place;
 use file::OnDisk;
 pub use install::{Plan, Step};
+pub use stale::StaleUnit;
 use std::{path::PathBuf, time::Duration};
 
 /// Between two questions while waiting; launchd has no event for it.

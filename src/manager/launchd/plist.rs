@@ -1,13 +1,13 @@
 //! The hub's property list: read (binary or XML, edited by hand or not) and rendered from the
 //! template. Pure. Keys that we do not set are kept as they are.
 
-use super::{LABEL, bounded};
+use super::{LABEL, bounded, domain::Place};
 use crate::{
     error::{Code, Error, Result},
-    home::rel,
     manager::{Environment, Scope, Unit},
 };
 use plist::{Dictionary, Value};
+use std::path::Path;
 
 const TEMPLATE: &[u8] = include_bytes!("../../../units/computer.parachute.hub.plist");
 
@@ -77,9 +77,19 @@ pub fn job(dict: &Dictionary) -> Result<Job, String> {
         environment,
         stdout: string("StandardOutPath"),
         user: string("UserName"),
-        automatic: is_true(dict.get("RunAtLoad")) || keeps_alive(dict.get("KeepAlive")),
-        disabled: is_true(dict.get("Disabled")),
+        automatic: is_automatic(dict),
+        disabled: is_disabled(dict),
     })
+}
+
+/// It is started at boot or login.
+pub(super) fn is_automatic(dict: &Dictionary) -> bool {
+    is_true(dict.get("RunAtLoad")) || keeps_alive(dict.get("KeepAlive"))
+}
+
+/// The file itself asks to be left alone.
+pub(super) fn is_disabled(dict: &Dictionary) -> bool {
+    is_true(dict.get("Disabled"))
 }
 
 fn is_true(value: Option<&Value>) -> bool {
@@ -91,9 +101,20 @@ fn keeps_alive(value: Option<&Value>) -> bool {
     is_true(value) || matches!(value, Some(Value::Dictionary(conditions)) if !conditions.is_empty())
 }
 
+/// The property list of `unit` as XML, as it would be in its usual place; see [`render_at`].
+pub fn render(unit: &Unit, scope: Scope, old: Option<&Dictionary>) -> Result<Vec<u8>> {
+    let place = match scope {
+        Scope::System => Place::system(Path::new("/")),
+        // Only the machine's log depends on more than the home.
+        Scope::User => Place::user(0, Path::new("/")),
+    };
+    render_at(&place, unit, old)
+}
+
 /// The property list of `unit` as XML. What `old` has beyond our own keys is kept, and so are
 /// further variables of its environment; `Program` and `PARACHUTE_HUB_ORIGIN` are not.
-pub fn render(unit: &Unit, scope: Scope, old: Option<&Dictionary>) -> Result<Vec<u8>> {
+pub fn render_at(place: &Place, unit: &Unit, old: Option<&Dictionary>) -> Result<Vec<u8>> {
+    let scope = place.scope;
     let mut ours = read(TEMPLATE)
         .map_err(|why| Error::new(Code::Io, format!("the unit's template: {why}")))?;
     let binary = text(
@@ -104,7 +125,12 @@ pub fn render(unit: &Unit, scope: Scope, old: Option<&Dictionary>) -> Result<Vec
     let root = unit.home.root();
     let home = text("the home's path", &root.to_string_lossy(), root.to_str())?;
     let path = text("PATH", &unit.path, Some(&unit.path))?;
-    let log = Value::from(format!("{home}/{}", rel::HUB_LOG));
+    let log = place.log(&unit.home);
+    let log = Value::from(text(
+        "the log's path",
+        &log.to_string_lossy(),
+        log.to_str(),
+    )?);
     ours.insert(
         "ProgramArguments".into(),
         Value::Array(vec![binary.into(), "serve".into()]),

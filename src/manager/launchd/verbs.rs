@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
     manager::UnitState,
 };
-use std::os::unix::fs::MetadataExt;
+use std::{os::unix::fs::MetadataExt, time::Duration};
 use tokio::time::Instant;
 
 /// A start time is known to a hundredth, a file's to its nanosecond, both by clocks that step.
@@ -24,17 +24,9 @@ const CLOCK_SLACK: i64 = 1;
 impl Launchd {
     pub(super) async fn start_hub(&self, doing: &str) -> Result<()> {
         let found = self.seek(self.look_until()).await?;
-        let Some((domain, record)) = found.jobs.first() else {
-            return self.load(doing, &found).await;
-        };
-        match record.state() {
-            UnitState::Running { .. } => Ok(()),
-            UnitState::Stopping => {
-                self.wait_gone(doing, *domain, record.printed()).await?;
-                self.load(doing, &found).await
-            }
-            _ if self.is_outdated(record) => self.reload(doing, &found).await,
-            _ => self.kick(doing, *domain, record, &found).await,
+        match found.jobs.first() {
+            Some((_, record)) if matches!(record.state(), UnitState::Running { .. }) => Ok(()),
+            _ => self.bring_up(doing, &found).await,
         }
     }
 
@@ -54,21 +46,31 @@ impl Launchd {
     }
 
     pub(super) async fn restart_hub(&self) -> Result<()> {
-        let doing = "restart";
         let found = self.seek(self.look_until()).await?;
+        self.bring_up("restart", &found).await
+    }
+
+    /// To a run that is not there yet: a live one is kicked over.
+    async fn bring_up(&self, doing: &str, found: &Found) -> Result<()> {
         let Some((domain, record)) = found.jobs.first() else {
-            return self.load(doing, &found).await;
+            return match &found.odd {
+                Some((domain, _)) => {
+                    let over = doing == "restart";
+                    self.kick(doing, *domain, None, over, found).await
+                }
+                None => self.load(doing, found).await,
+            };
         };
         match record.state() {
             UnitState::Stopping => {
                 self.wait_gone(doing, *domain, record.printed()).await?;
-                self.load(doing, &found).await
+                self.load(doing, found).await
             }
-            _ if self.is_outdated(record) => self.reload(doing, &found).await,
-            UnitState::Running { pid, .. } => {
-                self.kick_over(doing, *domain, record, pid, &found).await
+            _ if self.is_outdated(record) => self.reload(doing, found).await,
+            state => {
+                let over = matches!(state, UnitState::Running { .. });
+                self.kick(doing, *domain, Some(record), over, found).await
             }
-            _ => self.kick(doing, *domain, record, &found).await,
         }
     }
 
@@ -82,55 +84,37 @@ impl Launchd {
         within(self.patience.look)
     }
 
-    /// Spawns a loaded job that does not run, whatever launchd is waiting for.
+    /// Spawns a loaded job, whatever launchd is waiting for; `over` ends the live run first. Without
+    /// a record that can be read, launchd's word is all there is.
     async fn kick(
         &self,
         doing: &str,
         domain: Domain,
-        record: &Record,
+        record: Option<&Record>,
+        over: bool,
         found: &Found,
     ) -> Result<()> {
-        let until = within(self.patience.start);
-        let runs = record.printed().and_then(|job| job.runs);
-        let answer = self.tell(&["kickstart", &domain.target()], until).await?;
-        match fault(&answer) {
-            None | Some(Fault::Already | Fault::InProgress) => {}
-            Some(Fault::NotLoaded) => return self.load(doing, found).await,
-            Some(fault) => return Err(self.explained(doing, fault, &answer, domain)),
-        }
-        match self.wait_running(doing, domain, None, runs, until).await {
-            Err(error) if self.is_refused(domain).await => {
-                tracing::debug!(%error, "loading the hub anew");
-                self.reload(doing, found).await
-            }
-            other => other,
-        }
-    }
-
-    /// Ends the live run and spawns another.
-    async fn kick_over(
-        &self,
-        doing: &str,
-        domain: Domain,
-        record: &Record,
-        pid: u32,
-        found: &Found,
-    ) -> Result<()> {
-        let drain = self.drain_bound(record.printed());
-        let runs = record.printed().and_then(|job| job.runs);
-        let answer = self
-            .tell(&["kickstart", "-k", &domain.target()], within(drain))
-            .await?;
-        match fault(&answer) {
-            None | Some(Fault::Already | Fault::InProgress) => {}
-            Some(Fault::NotLoaded) => return self.load(doing, found).await,
-            Some(fault) => return Err(self.explained(doing, fault, &answer, domain)),
-        }
+        let job = record.and_then(Record::printed);
+        let drain = if over {
+            self.drain_bound(job)
+        } else {
+            Duration::ZERO
+        };
         let until = within(drain + self.patience.start);
-        match self
-            .wait_running(doing, domain, Some(pid), runs, until)
-            .await
-        {
+        let target = domain.target();
+        let call: &[&str] = match over {
+            true => &["kickstart", "-k", &target],
+            false => &["kickstart", &target],
+        };
+        let answer = self.tell(call, until).await?;
+        match fault(&answer) {
+            None | Some(Fault::Already | Fault::InProgress) => {}
+            Some(Fault::NotLoaded) => return self.load(doing, found).await,
+            Some(fault) => return Err(self.explained(doing, fault, &answer, domain)),
+        }
+        let old = record.and_then(Record::pid).filter(|_| over);
+        let runs = job.and_then(|job| job.runs);
+        match self.wait_running(doing, domain, old, runs, until).await {
             Err(error) if self.is_refused(domain).await => {
                 tracing::debug!(%error, "loading the hub anew");
                 self.reload(doing, found).await

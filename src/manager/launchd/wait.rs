@@ -64,13 +64,19 @@ impl Launchd {
         loop {
             let seen = self.ask(domain, until + self.patience.look).await?;
             let late = Instant::now() >= until;
-            let Seen::Job(record) = seen else {
-                if late {
+            let record = match seen {
+                Seen::Job(record) => record,
+                // It took the call; whether the hub is up, its health tells.
+                Seen::Odd(_) => return Ok(()),
+                Seen::NotLoaded | Seen::NoDomain if late => {
                     return Err(answer::lost(doing, domain));
                 }
-                sleep(PAUSE).await;
-                continue;
+                Seen::NotLoaded | Seen::NoDomain => {
+                    sleep(PAUSE).await;
+                    continue;
+                }
             };
+            let pid = record.printed().and_then(|job| job.pid);
             let now = record.state();
             let spawned = match (record.printed().and_then(|job| job.runs), runs) {
                 (Some(now), Some(before)) => now > before,
@@ -78,6 +84,8 @@ impl Launchd {
             };
             match &now {
                 UnitState::Running { pid, .. } if Some(*pid) != not => return Ok(()),
+                // A word of a newer system's, and a new process.
+                UnitState::Unknown { .. } if pid.is_some() && pid != not => return Ok(()),
                 UnitState::Retrying { cause, .. } | UnitState::Failed { cause }
                     if spawned && (not.is_none() || *cause != Cause::Signal(15)) =>
                 {
