@@ -506,7 +506,7 @@ fn boot_starts_what_it_can_and_a_stop_lasts_until_the_next_boot() {
     let mut hub = Hub::serve(&sandbox);
     hub.until_ready("good");
     // What is logged about each is what became of it.
-    let log = std::fs::read_to_string(sandbox.user_dir().join("hub.err")).unwrap();
+    let log = fs::read_to_string(sandbox.user_dir().join("hub.err")).unwrap();
     let of = |name: &str| -> Vec<&str> {
         let mark = format!("module=\"{name}\"");
         log.lines().filter(|line| line.contains(&mark)).collect()
