@@ -40,20 +40,21 @@ case $prefix in
 *) prefix=$PWD/$prefix ;;
 esac
 unit=/etc/systemd/system/parachute-hub.service
+# What was put where, for the day it is to go: module packages have files of similar names.
+list=$prefix/share/doc/parachute/files
 
 if [ -n "$uninstall" ]; then
     program=$prefix/bin/parachute
     [ -x "$program" ] || die "$program is not there"
     if [ -n "$system" ] && [ -e "$unit" ]; then
         "$program" uninstall-unit || die "the hub could not be stopped: nothing was removed"
-        rm -f /usr/local/lib/sysusers.d/parachute.conf /usr/local/lib/tmpfiles.d/parachute.conf
     fi
-    rm -f "$prefix"/share/man/man1/parachute.1.gz "$prefix"/share/man/man1/parachute-*.1.gz \
-        "$prefix/share/bash-completion/completions/parachute" \
-        "$prefix/share/zsh/site-functions/_parachute" \
-        "$prefix/share/fish/vendor_completions.d/parachute.fish"
-    rm -rf "$prefix/share/doc/parachute"
-    rm -f "$program"
+    [ -f "$list" ] || die "$list is not there: this script did not install it, or an older one did"
+    while IFS= read -r file; do
+        rm -f "$prefix/$file"
+    done <"$list"
+    rm -f "$list"
+    rmdir "${list%/*}" 2>/dev/null || true
     say "gone from $prefix; boxes stay"
     exit 0
 fi
@@ -118,9 +119,15 @@ put() {
     cp "$2" "$3.new"
     chmod "$1" "$3.new"
     mv -f "$3.new" "$3"
+    case $3 in
+    "$prefix"/*)
+        grep -qxF "${3#"$prefix"/}" "$list" 2>/dev/null || printf '%s\n' "${3#"$prefix"/}" >>"$list"
+        ;;
+    esac
 }
 
 "$here/parachute" --version >/dev/null || die "the program does not run on this machine"
+mkdir -p "${list%/*}"
 put 0755 "$here/parachute" "$prefix/bin/parachute"
 for page in "$here"/man/*.1.gz; do
     put 0644 "$page" "$prefix/share/man/man1/${page##*/}"
@@ -141,8 +148,6 @@ if [ -z "$system" ]; then
     say "\`parachute init\` makes the hub a service of yours; see \`parachute --help\`"
     exit 0
 fi
-put 0644 "$here/systemd/sysusers.conf" /usr/local/lib/sysusers.d/parachute.conf
-put 0644 "$here/systemd/tmpfiles.conf" /usr/local/lib/tmpfiles.d/parachute.conf
-systemd-sysusers /usr/local/lib/sysusers.d/parachute.conf
-systemd-tmpfiles --create /usr/local/lib/tmpfiles.d/parachute.conf
+systemd-sysusers "$here/systemd/sysusers.conf"
+systemd-tmpfiles --create "$here/systemd/tmpfiles.conf"
 "$prefix/bin/parachute" --home /var/lib/parachute init --run-as parachute

@@ -4,6 +4,7 @@
 
 mod pid1;
 mod rpm;
+mod script;
 
 use crate::systemd::{Box, Done, UID, USER};
 use serde_json::Value;
@@ -46,7 +47,8 @@ impl Box {
         let b = Self::start()?;
         b.sh(
             "cp /usr/local/bin/parachute /opt/legacy; umount /usr/local/bin/parachute
-              rm -f /usr/sbin/policy-rc.d; mkdir -p /opt/p",
+              rm -f /usr/sbin/policy-rc.d /var/lib/man-db/auto-update; mkdir -p /opt/p
+              echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/box",
         );
         Some(b)
     }
