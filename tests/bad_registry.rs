@@ -427,7 +427,11 @@ fn unreadable_for_who_is_not_root() {
     needs_root!();
     let sandbox = Sandbox::new();
     sandbox.registry(r#"{"services":[]}"#);
-    fs::set_permissions(sandbox.at("services.json"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(
+        sandbox.at("services.json"),
+        fs::Permissions::from_mode(0o000),
+    )
+    .unwrap();
     for path in [
         sandbox.user_dir().to_owned(),
         sandbox.home(),

@@ -108,7 +108,7 @@ fn tokens(source: &str) -> Vec<Token> {
                 i += 1;
             }
             // `b"…"` and `c"…"` are strings, their letter is no word.
-            if !(at(i) == '"' && i - from == 1) && !c.is_numeric() {
+            if !(c.is_numeric() || at(i) == '"' && i - from == 1) {
                 push(chars[from..i].iter().collect(), line);
             }
         } else if c == ':' && at(i + 1) == ':' {

@@ -608,3 +608,47 @@ fn a_start_that_was_interrupted_leaves_something_that_can_be_stopped() {
     assert_eq!(stopped(&sandbox, "x", 0)["did"], "stopped");
     assert!(!listens(port));
 }
+
+#[test]
+fn stop_hub_signals_nobody_who_is_not_the_hub() {
+    let sandbox = Sandbox::new();
+    sandbox.module("x", &[]);
+    let port = crate::sandbox::free_port();
+    let mut stranger = Command::new(EXE);
+    stranger
+        .arg("__module")
+        .env_clear()
+        .env("PORT", port.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    let stranger = Guarded(stranger.spawn().unwrap());
+    until_true("the stranger's port", || listens(port));
+    let pid = stranger.0.id();
+    // It holds the hub's port, and the records of a hub that is gone name it.
+    sandbox.file("hub/run/hub.port", port.to_string());
+    for record in [
+        pid.to_string(),
+        format!("{pid}\nstart=1\nboot=x\nspawn=y\n"),
+    ] {
+        sandbox.file("hub/run/hub.pid", record);
+        for line in [
+            "stop hub",
+            "stop",
+            "restart hub --timeout 1",
+            "start hub --timeout 1",
+            "stop hub",
+        ] {
+            let ran: Ran = sandbox
+                .command(line.split(' '))
+                .env("PORT", port.to_string())
+                .output()
+                .unwrap()
+                .into();
+            assert!(!ran.err.contains("panicked"), "{line}: {ran:?}");
+            assert!(
+                alive(pid) && listens(port),
+                "{line}: a stranger was signalled: {ran:?}"
+            );
+        }
+    }
+}

@@ -51,6 +51,8 @@ pub fn run(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
     }
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        // Sockets have their turn after every task: the routes answer while many modules boot.
+        .event_interval(1)
         .build()
         .map_err(|e| Error::new(Code::Io, format!("cannot make a runtime: {e}")))?
         .block_on(async {

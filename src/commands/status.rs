@@ -77,13 +77,13 @@ pub(super) async fn look(args: &Args, site: &Site) -> Result<Screen> {
 }
 
 /// A box's status as both views show it.
-pub(super) struct Screen {
+pub struct Screen {
     /// What was found.
-    pub(super) status: BoxStatus,
+    pub status: BoxStatus,
     /// With CPU and memory.
-    pub(super) wide: bool,
+    pub wide: bool,
     /// For `~` in place of it.
-    pub(super) user_dir: Option<PathBuf>,
+    pub user_dir: Option<PathBuf>,
 }
 
 impl Serialize for Screen {

@@ -144,8 +144,7 @@ impl Site {
 
     /// How everything stands; never fails for what it finds.
     pub async fn observe(&self) -> BoxStatus {
-        let (mut status, stale) =
-            tokio::join!(self.look(), stale::notes(&self.cx, &self.home));
+        let (mut status, stale) = tokio::join!(self.look(), stale::notes(&self.cx, &self.home));
         status.notes.extend(stale);
         status
     }

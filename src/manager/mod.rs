@@ -6,7 +6,11 @@ pub mod launchd;
 pub mod pidfile;
 pub mod systemd;
 
-use crate::{api::Time, error::Result, home::Home};
+use crate::{
+    api::Time,
+    error::{Code, Error, Result},
+    home::Home,
+};
 use async_trait::async_trait;
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
@@ -181,6 +185,17 @@ pub trait ServiceManager: Send + Sync {
     /// Returns once the manager says it is started again.
     async fn restart(&self) -> Result<()>;
 
+    /// As [`ServiceManager::start`], for no longer than this. What a person takes to type a
+    /// password does not count.
+    async fn start_within(&self, bound: Duration) -> Result<()> {
+        within(bound, "start", self.start()).await
+    }
+
+    /// As [`ServiceManager::restart`], for no longer than this.
+    async fn restart_within(&self, bound: Duration) -> Result<()> {
+        within(bound, "restart", self.restart()).await
+    }
+
     /// Tells from now on when the unit has changed; `None` where the manager does not tell.
     async fn changes(&self) -> Result<Option<Changes>> {
         Ok(None)
@@ -192,6 +207,29 @@ pub trait ServiceManager: Send + Sync {
     /// A program to run in the foreground that follows the hub's log, where there is one
     /// (`journalctl -f …`); else the log file to follow.
     fn follow(&self, tail: &Tail) -> Follow;
+}
+
+async fn within(
+    bound: Duration,
+    verb: &str,
+    doing: impl Future<Output = Result<()>>,
+) -> Result<()> {
+    match tokio::time::timeout(bound, doing).await {
+        Ok(done) => done,
+        Err(_) => Err(late(verb, bound)),
+    }
+}
+
+/// A manager that has not done it in time; it may yet.
+fn late(verb: &str, bound: Duration) -> Error {
+    Error::new(
+        Code::TimedOut,
+        format!(
+            "the {verb} of the hub is not over after {} s",
+            bound.as_secs_f64()
+        ),
+    )
+    .hint("it may still come up: `parachute status`; `--timeout` waits longer")
 }
 
 /// That a unit has changed, each time it does; several changes at once may be told as one.

@@ -49,8 +49,10 @@ impl Live {
                 frame.extend(ENTER);
             }
             frame.extend(b"\x1b[H");
+            // A terminal that does not know its size says 0.
             let rows = rustix::termios::tcgetwinsize(io::stdout())
-                .map_or(24, |size| usize::from(size.ws_row.max(2)));
+                .map_or(0, |size| usize::from(size.ws_row));
+            let rows = if rows < 3 { 24 } else { rows };
             let lines: Vec<&[u8]> = text.split_inclusive(|&b| b == b'\n').collect();
             let fit = if lines.len() >= rows {
                 rows - 2

@@ -428,7 +428,9 @@ impl Supervisor {
         self.0.changed();
         all(gone, Message::Remove).await;
         for row in processes(&after) {
-            if reloaded.added.iter().any(|short| short == row.short()) && !self.0.is_closing() {
+            // A row is new as a process also when it was a view of one that went.
+            let known = processes(&before).any(|old| old.short() == row.short());
+            if !known && !self.0.is_closing() {
                 self.begin(row);
             }
         }

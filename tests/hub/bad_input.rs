@@ -12,15 +12,29 @@ fn odd_paths_lead_nowhere() {
     let sandbox = Sandbox::new();
     one(&sandbox, "good", &module(&[]));
     let hub = Hub::serve(&sandbox);
-    for path in ["/api/modules/../start", "/api/modules/%2e%2e/start", "/api/modules/a%2fb/start",
-        "/api/modules/%00/start", "/api/modules//start", "/api/modules/good/start/", "/api/modules/good%2fstart",
-        "/api/modules/%ff/start", "/../../etc/passwd", "/api/modules/good/../good/start"] {
+    for path in [
+        "/api/modules/../start",
+        "/api/modules/%2e%2e/start",
+        "/api/modules/a%2fb/start",
+        "/api/modules/%00/start",
+        "/api/modules//start",
+        "/api/modules/good/start/",
+        "/api/modules/good%2fstart",
+        "/api/modules/%ff/start",
+        "/../../etc/passwd",
+        "/api/modules/good/../good/start",
+    ] {
         hub.post(path).refused(404, "not_found");
     }
-    hub.post("/api/modules/nobody/start").refused(400, "not_installed");
+    hub.post("/api/modules/nobody/start")
+        .refused(400, "not_installed");
     let long = format!("/{}", "x".repeat(1 << 20));
     let answer = ask(hub.port, "GET", &long, &[]);
-    assert!([0, 400, 404, 414, 431].contains(&answer.status), "{}", answer.status);
+    assert!(
+        [0, 400, 404, 414, 431].contains(&answer.status),
+        "{}",
+        answer.status
+    );
     let header = "x".repeat(1 << 20);
     let answer = ask(hub.port, "GET", "/health", &[("X-Long", &header)]);
     assert!([0, 400, 431].contains(&answer.status), "{}", answer.status);
@@ -38,8 +52,14 @@ fn odd_wire_formats_are_answered_or_closed() {
     let hub = Hub::serve(&sandbox);
     hub.until_ready("good");
     let token = hub.token();
-    for bad in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"\r\n\r\n\r\n", b"GET\r\n\r\n",
-        b"GET /health HTTP/9.9\r\n\r\n", b"GET /health HTTP/1.1\r\nNo colon\r\n\r\n", b"\0\0\0\0"] {
+    for bad in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"\r\n\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET /health HTTP/9.9\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nNo colon\r\n\r\n",
+        b"\0\0\0\0",
+    ] {
         let mut stream = wire::connect(hub.port);
         let _ = stream.write_all(bad);
         let _ = stream.shutdown(std::net::Shutdown::Write);
@@ -51,7 +71,9 @@ fn odd_wire_formats_are_answered_or_closed() {
     let old = format!("GET /api/modules HTTP/1.0\r\nAuthorization: Bearer {token}\r\n\r\n");
     ask_raw(hub.port, old.as_bytes()).expect(200);
     // HTTP/1.1 must say whom it is for.
-    let nameless = format!("GET /api/modules HTTP/1.1\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n");
+    let nameless = format!(
+        "GET /api/modules HTTP/1.1\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+    );
     ask_raw(hub.port, nameless.as_bytes()).refused(403, "forbidden_host");
     // Two requests at once on one connection are answered in order.
     let two = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /api/nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -59,14 +81,21 @@ fn odd_wire_formats_are_answered_or_closed() {
     stream.write_all(two.as_bytes()).unwrap();
     let mut both = String::new();
     stream.read_to_string(&mut both).unwrap();
-    let (first, second) = (both.find("200 OK").unwrap(), both.find("404 Not Found").unwrap());
+    let (first, second) = (
+        both.find("200 OK").unwrap(),
+        both.find("404 Not Found").unwrap(),
+    );
     assert!(first < second, "{both}");
     // A body whose chunks are broken does not matter to an operation that ignores its body.
-    let head = format!("POST /api/modules/good/start HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let head = format!(
+        "POST /api/modules/good/start HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
     let answer = ask_raw(hub.port, format!("{head}zzzz\r\nnonsense").as_bytes());
     assert!([200, 400].contains(&answer.status), "{answer}");
     // Nor does one that never comes.
-    let head = format!("POST /api/modules/good/start HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\nContent-Length: 1000000000\r\n\r\n{{");
+    let head = format!(
+        "POST /api/modules/good/start HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\nContent-Length: 1000000000\r\n\r\n{{"
+    );
     let mut stream = wire::connect(hub.port);
     stream.write_all(head.as_bytes()).unwrap();
     let mut start = [0; 15];
@@ -81,10 +110,16 @@ fn a_client_that_leaves_midway_disturbs_nothing() {
     one(&sandbox, "good", &module(&["--bind-after", "300"]));
     let hub = Hub::serve(&sandbox);
     let token = hub.token();
-    for path in ["POST /api/modules/good/restart", "GET /api/modules/good/logs?follow=1", "GET /api/modules"] {
+    for path in [
+        "POST /api/modules/good/restart",
+        "GET /api/modules/good/logs?follow=1",
+        "GET /api/modules",
+    ] {
         for _ in 0..10 {
             let mut stream = wire::connect(hub.port);
-            let request = format!("{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+            let request = format!(
+                "{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
+            );
             stream.write_all(request.as_bytes()).unwrap();
             drop(stream);
         }
@@ -99,7 +134,9 @@ fn idle_and_slow_connections_leave_room_for_others() {
     one(&sandbox, "good", &module(&[]));
     let hub = Hub::serve(&sandbox);
     hub.until_ready("good");
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile)
+        .current
+        .unwrap_or(u64::MAX);
     let idle = 5000.min(usize::try_from(limit).unwrap_or(usize::MAX) / 2);
     let mut held = Vec::new();
     while held.len() < idle {
@@ -110,7 +147,9 @@ fn idle_and_slow_connections_leave_room_for_others() {
     }
     let mut slow: Vec<TcpStream> = (0..200).map(|_| wire::connect(hub.port)).collect();
     for stream in &mut slow {
-        stream.write_all(b"GET /health HTTP/1.1\r\nHost: local").unwrap();
+        stream
+            .write_all(b"GET /health HTTP/1.1\r\nHost: local")
+            .unwrap();
     }
     for _ in 0..20 {
         ask(hub.port, "GET", "/health", &[]).expect(200);
@@ -130,14 +169,25 @@ fn a_second_hub_fails_at_once_and_disturbs_nothing() {
     // Note 5: the same port, of another home.
     let other = Sandbox::new();
     one(&other, "other", &module(&[]));
-    let ran = other.command(["serve"]).env("PORT", hub.port.to_string()).output().unwrap();
+    let ran = other
+        .command(["serve"])
+        .env("PORT", hub.port.to_string())
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert_eq!(ran.status.code(), Some(1), "{text}");
-    assert!(text.contains(&format!("pid {}", hub.pid())) && text.contains("hint: "), "{text}");
+    assert!(
+        text.contains(&format!("pid {}", hub.pid())) && text.contains("hint: "),
+        "{text}"
+    );
     assert!(!other.at("hub").exists() && super::spawned(&other).is_empty());
 
     // The same home, on another port.
-    let ran = command(&sandbox).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).output().unwrap();
+    let ran = command(&sandbox)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert_eq!(ran.status.code(), Some(1), "{text}");
     assert!(text.contains(&format!("pid {}", hub.pid())), "{text}");
@@ -150,19 +200,37 @@ fn a_second_hub_fails_at_once_and_disturbs_nothing() {
 #[test]
 fn odd_environments_are_wrong_command_lines() {
     let sandbox = Sandbox::new();
-    for (name, value) in [("PORT", "abc"), ("PORT", "65536"), ("PORT", "-1"), ("PARACHUTE_LOG", "loud"),
-        ("PARACHUTE_BIND_HOST", "no such host")] {
-        let ran = sandbox.command(["serve"]).env("PORT", "0").env(name, value).output().unwrap();
+    for (name, value) in [
+        ("PORT", "abc"),
+        ("PORT", "65536"),
+        ("PORT", "-1"),
+        ("PARACHUTE_LOG", "loud"),
+        ("PARACHUTE_BIND_HOST", "no such host"),
+    ] {
+        let ran = sandbox
+            .command(["serve"])
+            .env("PORT", "0")
+            .env(name, value)
+            .output()
+            .unwrap();
         let text = String::from_utf8_lossy(&ran.stderr).into_owned();
         assert_eq!(ran.status.code(), Some(2), "{name}={value}: {text}");
         assert!(text.contains(name), "{text}");
     }
     assert!(!sandbox.home().exists());
-    let mut hub = Hub::of(&sandbox, command(&sandbox).env("PARACHUTE_BIND_HOST", "localhost").args(["--log-format", "json", "--log-level", "debug"]));
+    let mut hub = Hub::of(
+        &sandbox,
+        command(&sandbox)
+            .env("PARACHUTE_BIND_HOST", "localhost")
+            .args(["--log-format", "json", "--log-level", "debug"]),
+    );
     until_true("json lines", || hub.err().lines().count() > 0);
     for line in hub.err().lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert!(line["level"].is_string() && line["timestamp"].is_string(), "{line}");
+        assert!(
+            line["level"].is_string() && line["timestamp"].is_string(),
+            "{line}"
+        );
     }
     hub.signal("TERM");
     assert_eq!(hub.wait(), 0);

@@ -35,7 +35,13 @@ pub fn command(sandbox: &Sandbox) -> Command {
         .env("PORT", "0")
         .env("PARACHUTE_HOME", sandbox.home())
         .stdout(File::create(out(sandbox)).unwrap())
-        .stderr(File::options().append(true).create(true).open(err(sandbox)).unwrap());
+        .stderr(
+            File::options()
+                .append(true)
+                .create(true)
+                .open(err(sandbox))
+                .unwrap(),
+        );
     command
 }
 
@@ -58,7 +64,9 @@ impl<'a> Hub<'a> {
         let child = Guarded(command.spawn().unwrap());
         let port = until("the hub to listen", || {
             let text = fs::read_to_string(out(sandbox)).unwrap_or_default();
-            let line = text.lines().find(|line| line.starts_with("[hub] listening"))?;
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("[hub] listening"))?;
             line.rsplit_once(':')?.1.parse().ok()
         });
         Self {
@@ -100,7 +108,9 @@ impl<'a> Hub<'a> {
     }
 
     pub fn start(&self, short: &str) -> Value {
-        self.post(&format!("/api/modules/{short}/start")).expect(200)["state"].clone()
+        self.post(&format!("/api/modules/{short}/start"))
+            .expect(200)["state"]
+            .clone()
     }
 
     pub fn stop(&self, short: &str) -> Value {
@@ -108,7 +118,9 @@ impl<'a> Hub<'a> {
     }
 
     pub fn restart(&self, short: &str) -> Value {
-        self.post(&format!("/api/modules/{short}/restart")).expect(200)["state"].clone()
+        self.post(&format!("/api/modules/{short}/restart"))
+            .expect(200)["state"]
+            .clone()
     }
 
     /// All states by short name.
@@ -119,7 +131,9 @@ impl<'a> Hub<'a> {
 
     /// One module's state, when it is supervised.
     pub fn state(&self, short: &str) -> Option<Value> {
-        self.states().into_iter().find(|state| state["short"] == short)
+        self.states()
+            .into_iter()
+            .find(|state| state["short"] == short)
     }
 
     /// Waits until a module's state is what is wanted.
@@ -152,7 +166,9 @@ impl<'a> Hub<'a> {
     }
 
     pub fn logs(&self, short: &str) -> String {
-        let logs = self.ask("GET", &format!("/api/modules/{short}/logs")).expect(200);
+        let logs = self
+            .ask("GET", &format!("/api/modules/{short}/logs"))
+            .expect(200);
         logs["text"].as_str().unwrap().to_owned()
     }
 
@@ -180,7 +196,10 @@ pub fn pid_of(state: &Value) -> u32 {
 }
 
 pub fn kill(name: &str, pid: u32) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).output().unwrap();
+    let sent = Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .output()
+        .unwrap();
     assert!(sent.status.success() || !alive(pid), "cannot signal {pid}");
 }
 

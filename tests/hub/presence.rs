@@ -4,7 +4,11 @@
 use super::{Hub, ask, command, module, registry, spawned};
 use crate::sandbox::{Sandbox, free_port, until, until_true};
 use serde_json::{Value, json};
-use std::{fs, os::unix::{fs::PermissionsExt, net::UnixDatagram}, time::Duration};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    time::Duration,
+};
 
 #[test]
 fn the_instance_file_is_of_this_boot_and_goes_with_it() {
@@ -12,8 +16,14 @@ fn the_instance_file_is_of_this_boot_and_goes_with_it() {
     let mut hub = Hub::serve(&sandbox);
     let read = || -> Value { serde_json::from_str(&sandbox.text("hub-instance.json")).unwrap() };
     let first = read();
-    assert_eq!((&first["pid"], &first["port"]), (&json!(hub.pid()), &json!(hub.port)));
-    let mode = fs::metadata(sandbox.at("hub-instance.json")).unwrap().permissions().mode();
+    assert_eq!(
+        (&first["pid"], &first["port"]),
+        (&json!(hub.pid()), &json!(hub.port))
+    );
+    let mode = fs::metadata(sandbox.at("hub-instance.json"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o644);
     assert!(!sandbox.at("hub/run/hub.pid").exists());
     // Wrong after a kill only until the next boot.
@@ -24,7 +34,10 @@ fn the_instance_file_is_of_this_boot_and_goes_with_it() {
     let mut hub = Hub::serve(&sandbox);
     let second = read();
     assert_ne!(first["instance"], second["instance"]);
-    assert_eq!(ask(hub.port, "GET", "/health", &[]).expect(200)["instance"], second["instance"]);
+    assert_eq!(
+        ask(hub.port, "GET", "/health", &[]).expect(200)["instance"],
+        second["instance"]
+    );
     hub.signal("TERM");
     assert_eq!(hub.wait(), 0);
     assert!(!sandbox.at("hub-instance.json").exists());
@@ -39,32 +52,59 @@ fn a_reload_starts_what_is_new_stops_what_is_gone_and_reports_what_changed() {
     let hub = Hub::serve(&sandbox);
     let first = hub.until_ready("one");
     hub.until_ready("two");
-    assert_eq!(hub.post("/api/reload").expect(200), json!({"added": [], "removed": [], "changed": []}));
+    assert_eq!(
+        hub.post("/api/reload").expect(200),
+        json!({"added": [], "removed": [], "changed": []})
+    );
     registry(&sandbox, &[("one", one, &good), ("three", three, &good)]);
     let mut rows = sandbox.registry_json();
     rows["services"][0]["tagline"] = json!("another");
     sandbox.registry(rows.to_string());
     let done = hub.post("/api/reload").expect(200);
-    assert_eq!(done, json!({"added": ["three"], "removed": ["two"], "changed": ["one"]}));
+    assert_eq!(
+        done,
+        json!({"added": ["three"], "removed": ["two"], "changed": ["one"]})
+    );
     hub.until_ready("three");
     assert_eq!(hub.until_ready("one"), first);
     assert!(hub.state("two").is_none());
-    hub.ask("GET", "/api/modules/two/logs").refused(404, "not_supervised");
+    hub.ask("GET", "/api/modules/two/logs")
+        .refused(404, "not_supervised");
     assert_eq!(spawned(&sandbox).len(), 2);
     // The same by signal.
     registry(&sandbox, &[("one", one, &good)]);
     hub.signal("HUP");
-    until_true("the row to be gone", || hub.state("three").is_none() && spawned(&sandbox).len() == 1);
+    until_true("the row to be gone", || {
+        hub.state("three").is_none() && spawned(&sandbox).len() == 1
+    });
 }
 
 #[test]
 fn the_service_manager_is_told() {
     let sandbox = Sandbox::new();
-    registry(&sandbox, &[("good", free_port(), &["/bin/sh", "-c", "echo [$NOTIFY_SOCKET] [$WATCHDOG_USEC]; exec sleep 1000"])]);
+    registry(
+        &sandbox,
+        &[(
+            "good",
+            free_port(),
+            &[
+                "/bin/sh",
+                "-c",
+                "echo [$NOTIFY_SOCKET] [$WATCHDOG_USEC]; exec sleep 1000",
+            ],
+        )],
+    );
     let path = sandbox.user_dir().join("manager.sock");
     let manager = UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let mut hub = Hub::of(&sandbox, command(&sandbox).env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "300000"));
+    manager
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let mut hub = Hub::of(
+        &sandbox,
+        command(&sandbox)
+            .env("NOTIFY_SOCKET", &path)
+            .env("WATCHDOG_USEC", "300000"),
+    );
     let hear = |wanted: &str| {
         until(wanted, || {
             let mut said = [0; 1024];
@@ -82,7 +122,11 @@ fn the_service_manager_is_told() {
     hear("READY=1");
     // Modules do not get the hub's own.
     until_true("the module's line", || hub.out().contains("[good] ["));
-    assert!(!hub.out().contains("manager.sock") && hub.out().contains("] []"), "{}", hub.out());
+    assert!(
+        !hub.out().contains("manager.sock") && hub.out().contains("] []"),
+        "{}",
+        hub.out()
+    );
     hub.signal("TERM");
     hear("STOPPING=1");
     assert_eq!(hub.wait(), 0);
@@ -98,14 +142,25 @@ fn a_wiped_home_is_noticed_and_the_hubs_own_files_are_made_anew() {
     let before = hub.token();
     fs::remove_dir_all(sandbox.home()).unwrap();
     until_true("the hub to say so", || hub.err().contains("wiped"));
-    until_true("its files", || sandbox.at("hub-instance.json").exists() && sandbox.at("operator.token").exists());
+    until_true("its files", || {
+        sandbox.at("hub-instance.json").exists() && sandbox.at("operator.token").exists()
+    });
     // It keeps what it has: the module, and the key, so that tokens handed out go on.
     assert_eq!(hub.until_ready("good"), pid);
-    ask(hub.port, "GET", "/api/modules", &[("Authorization", &format!("Bearer {before}"))]).expect(200);
+    ask(
+        hub.port,
+        "GET",
+        "/api/modules",
+        &[("Authorization", &format!("Bearer {before}"))],
+    )
+    .expect(200);
     hub.post("/api/reload").refused(500, "module_op_failed");
     assert_eq!(hub.until_ready("good"), pid);
     let instance: Value = serde_json::from_str(&sandbox.text("hub-instance.json")).unwrap();
-    assert_eq!(ask(hub.port, "GET", "/health", &[]).expect(200)["instance"], instance["instance"]);
+    assert_eq!(
+        ask(hub.port, "GET", "/health", &[]).expect(200)["instance"],
+        instance["instance"]
+    );
 }
 
 /// The stale error of a detached start goes when the hub sees the module live.
@@ -114,11 +169,19 @@ fn an_old_start_error_is_cleared_by_whoever_sees_the_module_live() {
     let sandbox = Sandbox::new();
     registry(&sandbox, &[("good", free_port(), &module(&[]))]);
     let mut rows = sandbox.registry_json();
-    rows["services"][0]["lastStartError"] = json!({"error_type": "exited_early", "error_description": "x"});
+    rows["services"][0]["lastStartError"] =
+        json!({"error_type": "exited_early", "error_description": "x"});
     rows["services"][0]["theirs"] = json!(1.50);
     sandbox.registry(rows.to_string());
     let hub = Hub::serve(&sandbox);
     hub.until_ready("good");
-    until_true("the error to go", || sandbox.registry_json()["services"][0].get("lastStartError").is_none());
-    assert_eq!(sandbox.registry_json()["services"][0]["theirs"], json!(1.50));
+    until_true("the error to go", || {
+        sandbox.registry_json()["services"][0]
+            .get("lastStartError")
+            .is_none()
+    });
+    assert_eq!(
+        sandbox.registry_json()["services"][0]["theirs"],
+        json!(1.50)
+    );
 }

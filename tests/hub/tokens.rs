@@ -16,7 +16,12 @@ use std::{
 };
 
 fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+        .try_into()
+        .unwrap()
 }
 
 /// The parts of a token.
@@ -27,7 +32,11 @@ fn parts(token: &str) -> (Value, Value) {
 }
 
 fn signed(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
-    let message = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()));
+    let message = format!(
+        "{}.{}",
+        BASE64.encode(header.to_string()),
+        BASE64.encode(claims.to_string())
+    );
     let signature = BASE64.encode(sign(message.as_bytes()));
     format!("{message}.{signature}")
 }
@@ -44,15 +53,32 @@ fn only_a_good_token_of_this_hub_opens_it() {
         signature.to_vec()
     };
     let (header, claims) = parts(&good);
-    assert_eq!((&header["alg"], claims["iss"].as_str()), (&json!("ES256"), Some(&*format!("http://127.0.0.1:{}", hub.port))));
+    assert_eq!(
+        (&header["alg"], claims["iss"].as_str()),
+        (
+            &json!("ES256"),
+            Some(&*format!("http://127.0.0.1:{}", hub.port))
+        )
+    );
     let refused = |authorization: &str| {
-        let answer = ask(hub.port, "GET", "/api/modules", &[("Authorization", authorization)]);
+        let answer = ask(
+            hub.port,
+            "GET",
+            "/api/modules",
+            &[("Authorization", authorization)],
+        );
         answer.refused(401, "unauthenticated");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         assert!(!answer.to_string().contains(&good[..20]));
     };
     let taken = |authorization: &str| {
-        ask(hub.port, "GET", "/api/modules", &[("Authorization", authorization)]).expect(200);
+        ask(
+            hub.port,
+            "GET",
+            "/api/modules",
+            &[("Authorization", authorization)],
+        )
+        .expect(200);
     };
     let change = |name: &str, value: Value| {
         let mut claims = claims.clone();
@@ -63,17 +89,35 @@ fn only_a_good_token_of_this_hub_opens_it() {
     taken(&format!("Bearer {good}"));
     taken(&format!("bearer {good}"));
     taken(&format!("BEARER {}", change("jti", json!("another"))));
-    taken(&format!("Bearer {}", change("iss", json!(format!("http://localhost:{}", hub.port)))));
+    taken(&format!(
+        "Bearer {}",
+        change("iss", json!(format!("http://localhost:{}", hub.port)))
+    ));
     taken(&format!("Bearer {}", change("nbf", json!(now() - 1))));
 
-    for odd in ["", "Bearer", "Bearer ", "Basic Zm9vOmJhcg==", &good, "Bearer a.b.c", "Bearer ..",
-        &format!("Token {good}"), &format!("Bearer {good}x"), &format!("Bearer {good} {good}")] {
+    for odd in [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic Zm9vOmJhcg==",
+        &good,
+        "Bearer a.b.c",
+        "Bearer ..",
+        &format!("Token {good}"),
+        &format!("Bearer {good}x"),
+        &format!("Bearer {good} {good}"),
+    ] {
         refused(odd);
     }
     ask(hub.port, "GET", "/api/modules", &[]).refused(401, "unauthenticated");
     let twice = format!("Bearer {good}");
-    ask(hub.port, "GET", "/api/modules", &[("Authorization", &twice), ("Authorization", &twice)])
-        .refused(401, "unauthenticated");
+    ask(
+        hub.port,
+        "GET",
+        "/api/modules",
+        &[("Authorization", &twice), ("Authorization", &twice)],
+    )
+    .refused(401, "unauthenticated");
 
     for (name, value) in [
         ("exp", json!(now() - 1)),
@@ -82,13 +126,21 @@ fn only_a_good_token_of_this_hub_opens_it() {
         ("exp", json!(null)),
         ("nbf", json!(now() + 600)),
         ("iss", json!("https://evil.example")),
-        ("iss", json!(format!("http://127.0.0.1:{}", hub.port.wrapping_add(1)))),
+        (
+            "iss",
+            json!(format!("http://127.0.0.1:{}", hub.port.wrapping_add(1))),
+        ),
         ("aud", json!("vault")),
     ] {
         refused(&format!("Bearer {}", change(name, value)));
     }
     let wrong = change("scope", json!("vault:read"));
-    let answer = ask(hub.port, "GET", "/api/modules", &[("Authorization", &format!("Bearer {wrong}"))]);
+    let answer = ask(
+        hub.port,
+        "GET",
+        "/api/modules",
+        &[("Authorization", &format!("Bearer {wrong}"))],
+    );
     answer.refused(403, "insufficient_scope");
 
     // Another key, with our key's id.
@@ -100,7 +152,10 @@ fn only_a_good_token_of_this_hub_opens_it() {
     refused(&format!("Bearer {foreign}"));
     // No signature at all, and our public key taken for a secret.
     let with = |alg: &str| json!({"typ": "JWT", "alg": alg, "kid": header["kid"]});
-    refused(&format!("Bearer {}", signed(&with("none"), &claims, |_| Vec::new())));
+    refused(&format!(
+        "Bearer {}",
+        signed(&with("none"), &claims, |_| Vec::new())
+    ));
     refused(&format!("Bearer {}", signed(&with("None"), &claims, es256)));
     let public = key.verifying_key().to_encoded_point(false);
     for secret in [public.as_bytes(), pem.as_bytes()] {
@@ -113,12 +168,21 @@ fn only_a_good_token_of_this_hub_opens_it() {
             refused(&format!("Bearer {}", signed(&with(alg), &claims, mac)));
         }
     }
-    refused(&format!("Bearer {}", signed(&with("RS256"), &claims, es256)));
-    refused(&format!("Bearer {}", signed(&with("ES384"), &claims, es256)));
+    refused(&format!(
+        "Bearer {}",
+        signed(&with("RS256"), &claims, es256)
+    ));
+    refused(&format!(
+        "Bearer {}",
+        signed(&with("ES384"), &claims, es256)
+    ));
     // Its payload changed under its signature.
     let mut pieces: Vec<&str> = good.split('.').collect();
-    let changed = BASE64.encode(json!({"iss": claims["iss"], "aud": "operator", "exp": now() + 99,
-        "scope": "hub:admin parachute:host:admin"}).to_string());
+    let changed = BASE64.encode(
+        json!({"iss": claims["iss"], "aud": "operator", "exp": now() + 99,
+        "scope": "hub:admin parachute:host:admin"})
+        .to_string(),
+    );
     pieces[1] = &changed;
     refused(&format!("Bearer {}", pieces.join(".")));
 }
@@ -139,9 +203,24 @@ fn rotating_the_key_ends_every_token_at_once() {
     // Neither is shown to anybody.
     let secret = after.rsplit('.').next().unwrap();
     let status = sandbox.say("auth status").expect(0);
-    let shown = [said.out, said.err, status.out.clone(), status.err, hub.out(), hub.err()].concat();
-    assert!(!shown.contains(secret) && !shown.contains("PRIVATE"), "{shown}");
-    assert!(status.out.contains("parachute:host:admin"), "{}", status.out);
+    let shown = [
+        said.out,
+        said.err,
+        status.out.clone(),
+        status.err,
+        hub.out(),
+        hub.err(),
+    ]
+    .concat();
+    assert!(
+        !shown.contains(secret) && !shown.contains("PRIVATE"),
+        "{shown}"
+    );
+    assert!(
+        status.out.contains("parachute:host:admin"),
+        "{}",
+        status.out
+    );
 }
 
 #[test]
@@ -149,15 +228,32 @@ fn a_rotated_token_keeps_within_its_scope_set() {
     let sandbox = Sandbox::new();
     let hub = Hub::serve(&sandbox);
     let first = hub.token();
-    let done = sandbox.run(["--json", "auth", "rotate-operator", "--scope-set", "start"]).expect(0).json();
+    let done = sandbox
+        .run(["--json", "auth", "rotate-operator", "--scope-set", "start"])
+        .expect(0)
+        .json();
     assert_eq!(done["scopes"], json!(["parachute:host:start"]));
     let (_, claims) = parts(&hub.token());
-    assert_eq!((&claims["pa_scope_set"], &claims["vault_scope"]), (&json!("start"), &json!([])));
-    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 90 * 24 * 3600);
+    assert_eq!(
+        (&claims["pa_scope_set"], &claims["vault_scope"]),
+        (&json!("start"), &json!([]))
+    );
+    assert_eq!(
+        claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(),
+        90 * 24 * 3600
+    );
     assert_ne!(first, hub.token());
     // The one before it is good until it expires.
-    ask(hub.port, "GET", "/api/modules", &[("Authorization", &format!("Bearer {first}"))]).expect(200);
-    sandbox.say("auth rotate-operator --scope-set everything").expect(2);
+    ask(
+        hub.port,
+        "GET",
+        "/api/modules",
+        &[("Authorization", &format!("Bearer {first}"))],
+    )
+    .expect(200);
+    sandbox
+        .say("auth rotate-operator --scope-set everything")
+        .expect(2);
 }
 
 #[test]
@@ -192,6 +288,10 @@ fn a_key_that_is_truncated_or_open_to_others_is_replaced() {
     let open = fs::read(&key).unwrap();
     let hub = Hub::serve(&sandbox);
     hub.ask("GET", "/api/modules").expect(200);
-    assert!(hub.err().contains("could be read by others"), "{}", hub.err());
+    assert!(
+        hub.err().contains("could be read by others"),
+        "{}",
+        hub.err()
+    );
     assert_ne!(fs::read(&key).unwrap(), open);
 }

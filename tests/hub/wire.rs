@@ -28,7 +28,12 @@ impl Answer {
     pub fn refused(&self, status: u16, code: &str) -> Value {
         let body = self.expect(status);
         assert_eq!(body["error"], code, "{self}");
-        assert!(body["error_description"].as_str().is_some_and(|text| !text.is_empty()), "{self}");
+        assert!(
+            body["error_description"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty()),
+            "{self}"
+        );
         body
     }
 
@@ -50,15 +55,22 @@ impl std::fmt::Display for Answer {
 /// A connection with patience.
 pub fn connect(port: u16) -> TcpStream {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    stream.set_write_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    stream
+        .set_write_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
     stream
 }
 
 /// One request; `Host` is loopback unless the headers name one.
 pub fn ask(port: u16, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+    if !headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("host"))
+    {
         text.push_str(&format!("Host: 127.0.0.1:{port}\r\n"));
     }
     for (name, value) in headers {
@@ -79,14 +91,24 @@ pub fn ask_raw(port: u16, bytes: &[u8]) -> Answer {
 
 /// Reads an answer; status 0 when there is none.
 pub fn parse(all: &[u8]) -> Answer {
-    let end = all.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(all.len());
+    let end = all
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .unwrap_or(all.len());
     let head = String::from_utf8_lossy(&all[..end]).into_owned();
     let mut body = all.get(end + 4..).unwrap_or_default().to_vec();
-    if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+    if head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked")
+    {
         body = dechunk(&body);
     }
     Answer {
-        status: head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0),
+        status: head
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .unwrap_or(0),
         head,
         body,
     }
@@ -96,7 +118,8 @@ pub fn parse(all: &[u8]) -> Answer {
 pub fn dechunk(mut bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     while let Some(at) = bytes.windows(2).position(|two| two == b"\r\n") {
-        let size = usize::from_str_radix(std::str::from_utf8(&bytes[..at]).unwrap().trim(), 16).unwrap();
+        let size =
+            usize::from_str_radix(std::str::from_utf8(&bytes[..at]).unwrap().trim(), 16).unwrap();
         let from = at + 2;
         if size == 0 || bytes.len() < from + size {
             break;
@@ -120,7 +143,10 @@ impl Stream {
             "GET /api/modules/{short}/logs?follow=1 HTTP/1.0\r\nAuthorization: Bearer {token}\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).unwrap();
-        Self { stream, seen: Vec::new() }
+        Self {
+            stream,
+            seen: Vec::new(),
+        }
     }
 
     /// Reads until the text is there; gives all that was read.

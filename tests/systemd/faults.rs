@@ -171,3 +171,44 @@ fn a_stale_unit_of_a_module_is_named_with_the_command_that_ends_it() {
         "{told}"
     );
 }
+
+#[test]
+fn a_hub_that_is_never_ready_is_not_waited_for_longer_than_said() {
+    let Some(b) = Box::start() else { return };
+    b.hub(Actor::Root);
+    b.act(Actor::Root, &["stop"]).ok();
+    b.drop_in(
+        "[Service]\nExecStart=\nExecStart=/bin/sh -c 'echo waiting for nothing; sleep 600'\n",
+    );
+    let since = Instant::now();
+    let late = b.act(Actor::Root, &["start", "--timeout", "2"]).exits(6);
+    assert!(since.elapsed() < Duration::from_secs(30), "{late:?}");
+    assert!(late.err.contains("waiting for nothing"), "{late:?}");
+    assert_eq!(b.row(Actor::Root, "hub")["state"], "pending");
+}
+
+#[test]
+fn who_may_not_read_the_token_sees_the_box_and_is_told_how_to_drive_it() {
+    let Some(b) = Box::start() else { return };
+    b.hub(Actor::Root);
+    b.sh("useradd -m -u 4343 bob");
+    let bob = |args: &[&str]| -> super::Done {
+        let mut command = b.command("setpriv");
+        command.args(["--reuid=4343", "--regid=4343", "--init-groups", "parachute"]);
+        command
+            .args(args)
+            .env("HOME", "/home/bob")
+            .env("USER", "bob");
+        command.output().unwrap().into()
+    };
+    b.sh("chmod 755 /home/alex");
+    let status = bob(&["status", "--json"]).exits(0);
+    let told: serde_json::Value = serde_json::from_str(&status.out).unwrap();
+    assert_eq!(told["hub"]["state"], "active", "{told}");
+    assert_eq!(told["modules"][0]["state"], "active", "{told}");
+    let refused = bob(&["restart", "alpha"]).exits(4);
+    assert!(
+        refused.err.contains("`sudo -u alex parachute"),
+        "{refused:?}"
+    );
+}

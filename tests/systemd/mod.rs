@@ -14,6 +14,7 @@ mod faults;
 mod init;
 mod manager;
 mod scenario;
+mod speed;
 mod unit;
 
 use std::{

@@ -22,6 +22,8 @@ use tokio::task::JoinSet;
 
 /// How long a hub may take to answer its health after its manager started it.
 pub(super) const START_BOUND: Duration = Duration::from_secs(15);
+/// How long a hub may take to end, as its unit has it, before it is started again.
+const STOP_BOUND: Duration = Duration::from_secs(20);
 /// How many of the hub's last lines a failed start shows.
 const EXCERPT: usize = 50;
 
@@ -261,7 +263,7 @@ impl Managed {
             return Err(trouble.clone());
         }
         self.tell.waiting(Some("waiting for the hub"));
-        let started = self.manager.start().await;
+        let started = self.manager.start_within(self.start_bound).await;
         let up = match started {
             Ok(()) => self.healthy(None).await,
             Err(e) => Err(e),
@@ -315,7 +317,8 @@ impl Managed {
             .ok()
             .and_then(|look| look.health.instance);
         self.tell.waiting(Some("waiting for the hub to come back"));
-        let again = match self.manager.restart().await {
+        let bound = self.start_bound + STOP_BOUND;
+        let again = match self.manager.restart_within(bound).await {
             Ok(()) => self.healthy(before.as_deref()).await,
             Err(e) => Err(e),
         };

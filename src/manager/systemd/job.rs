@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Code, Error, Result},
-    manager::{Scope, Tail, UnitState},
+    manager::{Scope, Tail, UnitState, late},
 };
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -17,11 +17,19 @@ use zbus::{MatchRule, MessageStream, OwnedObjectPath, message::Type};
 
 /// The longest that a job may take: above any `TimeoutStartSec` and `TimeoutStopSec` of a hub, so
 /// that systemd's own verdict comes first. A verb has a shorter bound of its own.
-const JOB: Duration = Duration::from_secs(150);
+pub(super) const LONGEST: Duration = Duration::from_secs(150);
 /// How long the signal of a job may be silent before the job is looked at.
 const SILENT: Duration = Duration::from_millis(500);
 /// Lines of the journal that go with a failure.
 const LINES: usize = 50;
+
+/// How a wait for a job ended.
+enum Over {
+    /// With this result; `None` when its signal was lost.
+    As(Option<String>),
+    /// Time is up.
+    NotYet,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
@@ -50,7 +58,7 @@ impl Verb {
 
 impl Systemd {
     /// Carries out a job and returns when it is over; then the unit is where the verb wanted it.
-    pub(super) async fn job(&self, verb: Verb) -> Result<()> {
+    pub(super) async fn job(&self, verb: Verb, bound: Duration) -> Result<()> {
         let word = verb.word();
         let explain = |fault| self.explain(fault, word);
         let bus = self.bus().await?;
@@ -101,8 +109,10 @@ impl Systemd {
                 ));
             }
         };
-        let result = self.outcome(&mut removed, job.as_str()).await?;
-        self.judge(verb, result.as_deref()).await
+        match self.outcome(&mut removed, job.as_str(), bound).await? {
+            Over::As(result) => self.judge(verb, result.as_deref()).await,
+            Over::NotYet => Err(late(word, bound).log(self.excerpt().await)),
+        }
     }
 
     /// From here on, a signal of systemd's arrives; `about`, where given, is its argument 2.
@@ -132,9 +142,14 @@ impl Systemd {
         Ok(stream)
     }
 
-    /// The result of a job; `None` when it is over and its signal was lost.
-    async fn outcome(&self, removed: &mut MessageStream, job: &str) -> Result<Option<String>> {
-        let end = Instant::now() + JOB;
+    /// Waits for the end of a job.
+    async fn outcome(
+        &self,
+        removed: &mut MessageStream,
+        job: &str,
+        bound: Duration,
+    ) -> Result<Over> {
+        let end = Instant::now() + bound;
         loop {
             let look = (Instant::now() + SILENT).min(end);
             match timeout_at(look, bus::next(removed)).await {
@@ -143,7 +158,7 @@ impl Systemd {
                     if let Ok((_, path, _, result)) = message.body().deserialize::<Removed>()
                         && path.as_str() == job
                     {
-                        return Ok(Some(result));
+                        return Ok(Over::As(Some(result)));
                     }
                 }
                 Ok(Some(Err(_)) | None) => {
@@ -153,20 +168,9 @@ impl Systemd {
                     )
                     .hint("`parachute status` shows what has become of it"));
                 }
-                Err(_) if Instant::now() >= end => {
-                    return Err(Error::new(
-                        Code::TimedOut,
-                        format!(
-                            "systemd's job for {UNIT} is not over after {} s",
-                            JOB.as_secs()
-                        ),
-                    ));
-                }
-                Err(_) => {
-                    if !self.pending(job).await? {
-                        return Ok(None);
-                    }
-                }
+                Err(_) if !self.pending(job).await? => return Ok(Over::As(None)),
+                Err(_) if Instant::now() >= end => return Ok(Over::NotYet),
+                Err(_) => {}
             }
         }
     }

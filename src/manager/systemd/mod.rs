@@ -225,15 +225,23 @@ impl ServiceManager for Systemd {
     }
 
     async fn start(&self) -> Result<()> {
-        self.job(job::Verb::Start).await
+        self.job(job::Verb::Start, job::LONGEST).await
+    }
+
+    async fn start_within(&self, bound: Duration) -> Result<()> {
+        self.job(job::Verb::Start, bound).await
+    }
+
+    async fn restart_within(&self, bound: Duration) -> Result<()> {
+        self.job(job::Verb::Restart, bound).await
     }
 
     async fn stop(&self) -> Result<()> {
-        self.job(job::Verb::Stop).await
+        self.job(job::Verb::Stop, job::LONGEST).await
     }
 
     async fn restart(&self) -> Result<()> {
-        self.job(job::Verb::Restart).await
+        self.job(job::Verb::Restart, job::LONGEST).await
     }
 
     async fn changes(&self) -> Result<Option<Changes>> {

@@ -1,0 +1,66 @@
+//! How long the verbs take on a managed box, against `systemctl`. A benchmark: run by name, with
+//! `--ignored --nocapture`, on a quiet machine; `PARACHUTE_BENCH_EXE` names the release build.
+
+use super::{
+    Box,
+    driver::As::{Root, User},
+    scenario::Actor,
+};
+
+#[test]
+#[ignore = "a benchmark"]
+fn status_and_start_on_a_managed_box() {
+    let Some(b) = Box::start() else { return };
+    if let Some(exe) = std::env::var_os("PARACHUTE_BENCH_EXE") {
+        b.exec(&[
+            "install".as_ref(),
+            "-m755".as_ref(),
+            &*exe,
+            "/usr/bin/parachute".as_ref(),
+        ])
+        .ok();
+    } else {
+        b.sh("cp /usr/local/bin/parachute /usr/bin/parachute");
+    }
+    for (actor, who) in [(Actor::Root, Root), (Actor::User, User)] {
+        b.user(actor == Actor::User);
+        let init: &[&str] = match actor {
+            Actor::Root => &["/usr/bin/parachute", "init", "--run-as", "alex"],
+            _ => &["/usr/bin/parachute", "init"],
+        };
+        if actor == Actor::Root {
+            for (at, name) in ["one", "two", "three", "four", "five"].iter().enumerate() {
+                b.module(
+                    name,
+                    &format!("310{at}"),
+                    &["--say", "a line for the journal"].repeat(12),
+                );
+            }
+            b.exec(init).ok();
+        } else {
+            b.exec(&["/usr/bin/parachute", "uninstall-unit"]).ok();
+            b.as_user(init).ok();
+        }
+        b.comes_up(actor);
+        let scope = if actor == Actor::Root { "" } else { "--user" };
+        let median = |command: &str| {
+            let took = b.drive(who, &format!("clock {command}")).unwrap();
+            let at = |index: usize| took[index].as_f64().unwrap() / 1000.0;
+            println!(
+                "{actor:?}  {command:60} median {:6.2} ms  best {:6.2}  worst {:6.2}",
+                at(25),
+                at(0),
+                at(49)
+            );
+            at(25)
+        };
+        let status = median("/usr/bin/parachute status --json");
+        median("/usr/bin/parachute start hub");
+        median("/usr/bin/parachute --version");
+        let systemctl = median(&format!("systemctl {scope} status -n 50 parachute-hub"));
+        println!(
+            "{actor:?}  status is {:.2} of systemctl status",
+            status / systemctl
+        );
+    }
+}
