@@ -15,6 +15,7 @@ mod fakes;
 mod field_notes;
 #[cfg(target_os = "linux")]
 mod hub;
+mod installing;
 mod launchd;
 mod layers;
 mod logs;

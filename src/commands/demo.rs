@@ -13,6 +13,7 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     os::unix::fs::DirBuilderExt,
     path::PathBuf,
+    time::Duration,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -32,30 +33,49 @@ pub async fn run(_: &Args, cx: &Context, out: &Output) -> Result<Exit> {
             "`demo` is for people: it has no JSON view",
         ));
     }
+    // Listened to from now to the end: a Ctrl-C while everything is being stopped counts too.
+    let interrupted = told_to_end()?;
+    tokio::pin!(interrupted);
     let home = throwaway()?;
     let mut here = cx.clone();
     here.explicit = Some(home.clone());
     here.manager = ManagerChoice::None;
     let mut site = lifecycle::detect(&here).await?;
     let shown = tokio::select! {
-        shown = show(&mut site, &here, out) => shown,
-        () = told_to_end() => Err(Error::new(Code::Interrupted, "interrupted; everything is being stopped")),
+        shown = show(&mut site, &here, out) => Some(shown),
+        () = &mut interrupted => None,
     };
+    if shown.is_none() {
+        cx.tell.warn("interrupted; everything is being stopped");
+    }
     let cleared = clear(&site, out).await;
-    shown.and(cleared)
+    match shown {
+        Some(shown) if !is_over(interrupted).await => shown.and(cleared),
+        _ => cleared.and(Ok(Exit::Interrupted)),
+    }
 }
 
-async fn told_to_end() {
-    let (Ok(mut int), Ok(mut term)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return std::future::pending().await;
+/// Has it come to its end by now.
+async fn is_over(event: impl Future<Output = ()>) -> bool {
+    tokio::time::timeout(Duration::ZERO, event).await.is_ok()
+}
+
+/// Returns at Ctrl-C and the like. Listens from this call on, not from the first poll: what is
+/// started in between must not outlive us.
+fn told_to_end() -> Result<impl Future<Output = ()>> {
+    let catch = |kind| {
+        signal(kind).map_err(|e| Error::new(Code::Io, format!("cannot wait for a signal: {e}")))
     };
-    tokio::select! {
-        _ = int.recv() => {}
-        _ = term.recv() => {}
-    }
+    let mut int = catch(SignalKind::interrupt())?;
+    let mut term = catch(SignalKind::terminate())?;
+    let mut hangup = catch(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
 }
 
 /// A folder of our own that nobody else can look into.

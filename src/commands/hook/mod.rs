@@ -34,6 +34,8 @@ const BOUND: Duration = Duration::from_secs(60);
 const HEALTH: Duration = Duration::from_secs(15);
 /// The box of a machine that has its hub from a package.
 pub(super) const HOME: &str = "/var/lib/parachute";
+/// Where a package has the program.
+const PROGRAM: &str = "/usr/bin/parachute";
 /// The user that a packaged hub runs as.
 const USER: &str = "parachute";
 
@@ -146,7 +148,7 @@ async fn post_upgrade(cx: &Context, out: &Output) -> Result<()> {
     let UnitState::Running { pid, .. } = unit.state else {
         return Ok(());
     };
-    if !runs(pid, &cx.exe) {
+    if !runs(pid) {
         return say(
             out,
             "the hub that runs is not this package's: it is left alone",
@@ -176,7 +178,7 @@ async fn pre_remove(cx: &Context, out: &Output) -> Result<()> {
     if unit.state == UnitState::NotInstalled {
         return Ok(());
     }
-    if !of_this_package(&unit, &cx.exe) {
+    if !of_this_package(&unit) {
         return say(
             out,
             "the hub unit that is there is not this package's: it is left alone",
@@ -213,7 +215,7 @@ async fn post_remove(purge: bool, cx: &Context, out: &Output) -> Result<()> {
 
 fn print_unit(cx: &Context, out: &Output) -> Result<()> {
     let unit = Unit {
-        binary: "/usr/bin/parachute".into(),
+        binary: PROGRAM.into(),
         home: cx.explicit.clone().unwrap_or_else(|| Home::new(HOME)),
         port: HUB_PORT,
         bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -249,20 +251,17 @@ async fn answering(unit: &Installed) -> Result<String> {
     }
 }
 
-/// Is this process that program, or the one that was in its place until a moment ago.
-fn runs(pid: u32, exe: &Path) -> bool {
-    let Ok(link) = std::fs::read_link(format!("/proc/{pid}/exe")) else {
-        return false;
-    };
-    let link = link.to_string_lossy();
-    let link = link.strip_suffix(" (deleted)").unwrap_or(&link);
-    Path::new(link.strip_suffix(".dpkg-tmp").unwrap_or(link)) == exe
+/// Is this process the program of this package, or the one that was in its place until a moment
+/// ago. Going by its command line, which is the unit's: the file it was started from may be gone.
+fn runs(pid: u32) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|&byte| byte == 0).next() == Some(PROGRAM.as_bytes())
 }
 
 /// Does this unit run the program that is about to go.
-fn of_this_package(unit: &Installed, exe: &Path) -> bool {
+fn of_this_package(unit: &Installed) -> bool {
     if let UnitState::Running { pid, .. } = unit.state {
-        return runs(pid, exe);
+        return runs(pid);
     }
     unit.path.as_deref().is_some_and(others::packaged)
 }
