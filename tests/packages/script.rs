@@ -37,7 +37,10 @@ fn shell(script: &str, home: &Path) -> std::process::Output {
 #[test]
 fn only_what_agrees_with_its_checksum_is_installed_and_all_of_it_goes_again() {
     let sandbox = Sandbox::new();
-    let (home, from) = (sandbox.user_dir().join("me"), sandbox.user_dir().join("from"));
+    let (home, from) = (
+        sandbox.user_dir().join("me"),
+        sandbox.user_dir().join("from"),
+    );
     fs::create_dir_all(&from).unwrap();
     let foreign = home.join(".local/share/man/man1/parachute-vault.1.gz");
     fs::create_dir_all(foreign.parent().unwrap()).unwrap();
@@ -46,7 +49,11 @@ fn only_what_agrees_with_its_checksum_is_installed_and_all_of_it_goes_again() {
     let install = |args: &str| -> Ran {
         shell(&format!("sh {REPO}/packaging/install.sh {args}"), &home).into()
     };
-    let fetch = format!("--from {} --version {}", from.display(), env!("CARGO_PKG_VERSION"));
+    let fetch = format!(
+        "--from {} --version {}",
+        from.display(),
+        env!("CARGO_PKG_VERSION")
+    );
     install(&fetch).expect(0);
     // A second time is fine.
     install(&fetch).expect(0);
@@ -66,7 +73,10 @@ fn only_what_agrees_with_its_checksum_is_installed_and_all_of_it_goes_again() {
     };
     fs::write(from.join("SHA256SUMS"), format!("{other}{}", &sums[1..])).unwrap();
     let refused = install(&fetch).expect(1);
-    assert!(refused.err.contains("not what SHA256SUMS says"), "{refused:?}");
+    assert!(
+        refused.err.contains("not what SHA256SUMS says"),
+        "{refused:?}"
+    );
     assert!(!program.exists());
     fs::write(from.join("SHA256SUMS"), "").unwrap();
     assert!(install(&fetch).expect(1).err.contains("no line"));
