@@ -17,7 +17,7 @@ impl Box {
 fn a_hub_that_cannot_boot_is_failing_with_count_and_cause_not_pending() {
     let Some(b) = Box::start() else { return };
     b.hub(Actor::Root);
-    b.drop_in("[Unit]\nStartLimitBurst=3\n[Service]\nRestartSec=1s\nExecStart=\nExecStart=/usr/local/bin/parachute serve --nonsense\n");
+    b.drop_in("[Unit]\nStartLimitBurst=3\n[Service]\nRestartSec=3s\nExecStart=\nExecStart=/usr/local/bin/parachute serve --nonsense\n");
     let failed = b.act(Actor::Root, &["restart", "hub"]).exits(1);
     assert!(failed.err.contains("exit code 2"), "{failed:?}");
     let status = b.act(Actor::Root, &["status", "--json"]).exits(1);
@@ -44,7 +44,7 @@ fn a_hub_that_hangs_is_ended_by_its_watchdog_and_comes_back() {
     b.module("beta", "3002", &[]);
     b.act(Actor::Root, &["init", "--run-as", USER, "--no-start"])
         .ok();
-    b.drop_in("[Service]\nWatchdogSec=2\nRestartSec=1\n");
+    b.drop_in("[Service]\nWatchdogSec=5\nRestartSec=1\n");
     b.act(Actor::Root, &["start"]).ok();
     b.comes_up(Actor::Root);
     let pid = b.row(Actor::Root, "hub")["pid"].clone();
@@ -57,7 +57,6 @@ fn a_hub_that_hangs_is_ended_by_its_watchdog_and_comes_back() {
     b.wait_for(&format!(
         "! test -e /proc/{pid} && systemctl is-active -q parachute-hub"
     ));
-    b.comes_up(Actor::Root);
     b.all_well(Actor::Root);
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
     process::Stdio,
+    time::Duration,
 };
 
 const FILE: &str = "/etc/systemd/system/parachute-hub.service";
@@ -166,7 +167,7 @@ fn a_failure_has_its_cause() {
 #[test]
 fn a_unit_that_fails_again_and_again_is_retrying_then_failed_not_pending() {
     let Some(b) = Box::start() else { return };
-    b.install("exit 9", "Restart=always\nRestartSec=1");
+    b.install("exit 9", "Restart=always\nRestartSec=3");
     b.drive(Root, "start system").unwrap_err();
     let state = b.state();
     assert_eq!(state["Retrying"]["cause"]["Exit"], 9, "{state}");
@@ -467,20 +468,63 @@ fn a_person_at_a_terminal_is_asked_for_the_password() {
         .env("PARACHUTE_TEST_ACT", "ask-start system");
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut person = command.spawn().unwrap();
-    let (mut screen, mut seen) = (person.stdout.take().unwrap(), Vec::new());
+    let mut screen = person.stdout.take().unwrap();
     let mut keyboard = person.stdin.take().unwrap();
-    let mut some = [0; 256];
-    while let Ok(count @ 1..) = screen.read(&mut some) {
-        seen.extend(&some[..count]);
-        if seen.ends_with(b"Password: ") {
-            keyboard.write_all(b"open-sesame\n").unwrap();
+    let (prompted, prompt) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        let (mut seen, mut some) = (Vec::new(), [0; 256]);
+        while let Ok(count @ 1..) = screen.read(&mut some) {
+            seen.extend(&some[..count]);
+            if seen.ends_with(b"Password: ") {
+                let _ = prompted.send(());
+            }
         }
+        seen
+    });
+    prompt.recv().unwrap();
+    // What is typed between the prompt and the moment in which the echo goes off is thrown away.
+    while !reader.is_finished() && keyboard.write_all(b"open-sesame\n").is_ok() {
+        let _ = prompt.recv_timeout(Duration::from_millis(300));
     }
+    let seen = reader.join().unwrap();
     person.wait().unwrap();
     let seen = String::from_utf8_lossy(&seen);
     assert!(seen.contains("AUTHENTICATION COMPLETE"), "{seen}");
     assert!(seen.contains(">>> {\"ok\":null}"), "{seen}");
     assert!(b.state()["Running"].is_object());
+}
+
+#[test]
+fn a_person_who_types_nothing_may_not() {
+    let Some(b) = Box::start() else { return };
+    if b.exec(&["sh", "-c", "command -v pkttyagent"]).code != 0 {
+        println!("skipped: needs polkitd");
+        return;
+    }
+    b.user(true);
+    b.sh(&format!(
+        "echo {USER}:open-sesame | chpasswd; usermod -aG sudo {USER}"
+    ));
+    b.install(WELL, "");
+    let act = "/usr/local/bin/it systemd::driver::act --exact --nocapture";
+    let mut command = b.command_as_user(true, "script");
+    command
+        .args(["-qec", act, "/dev/null"])
+        .env("PARACHUTE_TEST_ACT", "ask-start system");
+    // The standard input stays open, and silent.
+    let mut person = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _keyboard = person.stdin.take();
+    let seen = person.wait_with_output().unwrap().stdout;
+    let seen = String::from_utf8_lossy(&seen);
+    assert!(
+        seen.contains("no_permission") && seen.contains("in time"),
+        "{seen}"
+    );
+    assert_eq!(b.state(), "Stopped");
 }
 
 #[test]

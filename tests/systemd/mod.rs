@@ -224,10 +224,10 @@ impl Box {
         assert!(kill.unwrap().success());
     }
 
-    /// Waits until a script, run as root, succeeds; fails the test after half a minute.
+    /// Waits until a script, run as root, succeeds; fails the test after a minute.
     #[track_caller]
     pub fn wait_for(&self, script: &str) {
-        let by = Instant::now() + Duration::from_secs(30);
+        let by = Instant::now() + Duration::from_secs(60);
         loop {
             let done = self.exec(&["sh", "-c", script]);
             if done.code == 0 {

@@ -14,9 +14,12 @@ impl Managed {
     pub(super) async fn hub_up(&self) -> Result<Did> {
         match self.client.own_health().await {
             Ok(_) => {
-                return Ok(Did::AlreadyRunning {
-                    pid: self.pid().await,
-                });
+                // The choice has just looked; a hub that answers needs no second look.
+                let pid = match self.look().await.map(|unit| unit.state) {
+                    Ok(UnitState::Running { pid, .. }) => Some(pid),
+                    _ => self.pid().await,
+                };
+                return Ok(Did::AlreadyRunning { pid });
             }
             // Somebody else's hub, or one that does not answer: starting a second one helps nobody.
             Err(e) if matches!(e.code, Code::WrongHub) => return Err(e),

@@ -196,7 +196,16 @@ impl Bus {
         let bound = how.bound;
         match tokio::time::timeout(bound, calling).await {
             Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(error)) => Err(self.fault(error)),
+            Ok(Err(error)) => Err(match self.fault(error) {
+                // systemd itself waits no longer than 25 s for polkit's answer.
+                Fault::Away(error) if how.interactive && error.message.contains("timed out") => {
+                    Fault::Refused {
+                        name: "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired".into(),
+                        said: "no password was typed in time".into(),
+                    }
+                }
+                fault => fault,
+            }),
             Err(_) => Err(Fault::Unreachable(
                 Error::new(
                     Code::ManagerUnreachable,
