@@ -69,6 +69,9 @@ pub async fn run(args: &Args, cx: &Context, out: &Output) -> Result<Exit> {
     let keeper = Keeper::of(cx)?;
     let there = keeper.there().await?;
     let unit = wanted(args, cx, scope, there.as_ref())?;
+    if let Some(rival) = keeper.rival(cx, &unit).await {
+        return Err(two_units(&rival, &unit));
+    }
     let draft = keeper.install(&unit).await?;
     if draft.replaces_other && !args.replace {
         return Err(Error::new(
@@ -111,6 +114,21 @@ pub async fn run(args: &Args, cx: &Context, out: &Output) -> Result<Exit> {
             Err(error)
         }
     }
+}
+
+/// Two units of one home would start every module twice.
+fn two_units(rival: &Installed, unit: &Unit) -> Error {
+    let message = format!(
+        "{} already has a hub unit: {}",
+        unit.home.root().display(),
+        shown(Some(rival))
+    );
+    Error::new(Code::Refused, message).hint(match (rival.scope, &unit.user) {
+        (Scope::User, Some(user)) => {
+            format!("`parachute uninstall-unit` as {user} takes it away first")
+        }
+        _ => "`sudo parachute uninstall-unit` takes it away first".into(),
+    })
 }
 
 fn shown(there: Option<&Installed>) -> String {

@@ -372,7 +372,7 @@ impl<'a> Hub<'a> {
     /// Does a hub of this home run, and how is that known. One that does not answer runs too: its
     /// modules are not started a second time beside it.
     async fn seen(&mut self) -> HubSeen {
-        if self.pidfile().running().is_ok_and(|group| group.is_some()) {
+        if self.pidfile().runs().unwrap_or_default() {
             return HubSeen::Recorded;
         }
         // The port that a dead detached hub has left says less than the hub that booted last.

@@ -8,9 +8,9 @@ use crate::{
     home::{Home, rel},
     os::{
         files,
-        group::{self, Claim, Ended, Group, Proof},
+        group::{self, Claim, Ended, Proof},
         pidfile::{self, Record},
-        process::{self, Snapshot},
+        process::{self, Process, Snapshot},
         spawn,
     },
 };
@@ -57,6 +57,11 @@ impl Pidfile {
         };
         let now = Snapshot::take()
             .map_err(|e| Error::new(Code::Io, format!("cannot read the process table: {e}")))?;
+        let proof = self.prove(&record, &now);
+        Ok(Some((record, proof)))
+    }
+
+    fn prove(&self, record: &Record, now: &Snapshot) -> Proof {
         let argv = Some(vec![
             self.exe.to_string_lossy().into_owned(),
             "serve".to_owned(),
@@ -66,16 +71,29 @@ impl Pidfile {
             argv,
             ..Claim::default()
         };
-        let proof = group::prove(&record, &claim, &now);
-        Ok(Some((record, proof)))
+        group::prove(record, &claim, now)
     }
 
-    /// The hub's proven processes.
-    pub fn running(&self) -> Result<Option<Group>> {
-        Ok(match self.recorded()? {
-            Some((_, Proof::Alive(group))) => Some(group),
-            _ => None,
-        })
+    /// As [`Pidfile::recorded`], for those who ask only whether it lives: while its leader does, the
+    /// process table need not be read, and the leader stands for all of it.
+    fn glance(&self) -> Result<Option<(Record, Proof)>> {
+        let Some(record) = pidfile::read(&self.home, Path::new(rel::HUB_PID))? else {
+            return Ok(None);
+        };
+        let leader = process::look(record.pid).ok().flatten();
+        let leader = Snapshot {
+            processes: leader.into_iter().collect(),
+            ..Snapshot::default()
+        };
+        match self.prove(&record, &leader) {
+            Proof::Alive(group) => Ok(Some((record, Proof::Alive(group)))),
+            _ => self.recorded(),
+        }
+    }
+
+    /// Does it run, proven.
+    pub fn runs(&self) -> Result<bool> {
+        Ok(matches!(self.glance()?, Some((_, Proof::Alive(_)))))
     }
 
     fn turn(&self) -> Result<File> {
@@ -83,7 +101,7 @@ impl Pidfile {
     }
 
     async fn up(&self) -> Result<()> {
-        if self.running()?.is_some() {
+        if self.runs()? {
             return Ok(());
         }
         let log = files::append(&self.home, rel::HUB_LOG, 0o640)?;
@@ -203,31 +221,19 @@ impl ServiceManager for Pidfile {
     }
 
     async fn look(&self) -> Result<Installed> {
-        let (state, cpu, memory) = match self.recorded()? {
+        let state = match self.glance()? {
             Some((_, Proof::Alive(hub))) => {
-                let oldest = hub
-                    .members
-                    .iter()
-                    .map(|p| process::age(p.start))
-                    .max()
-                    .unwrap_or_default();
-                let since = jiff::Timestamp::now().checked_sub(oldest).ok().map(Time);
-                let cpu = hub.members.iter().map(|p| p.cpu).sum();
-                let memory = hub.members.iter().map(|p| p.memory).sum();
-                (
-                    UnitState::Running {
-                        pid: hub.leader,
-                        since,
-                    },
-                    Some(cpu),
-                    Some(memory),
-                )
+                let oldest = hub.members.iter().map(Process::age).max();
+                let since = jiff::Timestamp::now().checked_sub(oldest.unwrap_or_default());
+                UnitState::Running {
+                    pid: hub.leader,
+                    since: since.ok().map(Time),
+                }
             }
-            Some((_, Proof::Gone)) => {
-                let cause = Cause::Other("it ended, and nothing keeps it".to_owned());
-                (UnitState::Failed { cause }, None, None)
-            }
-            Some((_, Proof::Unprovable { .. })) | None => (UnitState::Stopped, None, None),
+            Some((_, Proof::Gone)) => UnitState::Failed {
+                cause: Cause::Other("it ended, and nothing keeps it".to_owned()),
+            },
+            Some((_, Proof::Unprovable { .. })) | None => UnitState::Stopped,
         };
         Ok(Installed {
             scope: Scope::User,
@@ -240,8 +246,9 @@ impl ServiceManager for Pidfile {
             drop_ins: Vec::new(),
             state,
             restarts: None,
-            cpu,
-            memory,
+            // Whoever reads the process table adds its group up.
+            cpu: None,
+            memory: None,
             notes: Vec::new(),
         })
     }

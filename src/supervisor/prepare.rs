@@ -14,7 +14,10 @@ use crate::{
         spawn::Plan,
     },
 };
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Ready to be spawned.
 pub(super) struct Prepared {
@@ -60,9 +63,14 @@ pub(super) async fn prepare(shared: Arc<Shared>, row: Row) -> Result<Prepared, S
     })
 }
 
+/// How long somebody must hold a port before that is believed: a process that ends is no longer
+/// there a moment before its sockets are, and others close theirs.
+const BELIEVED: Duration = Duration::from_millis(300);
+
 /// Returns when nobody holds the row's port, or says who does.
 async fn clear_port(shared: &Shared, row: &Row, argv: &[String]) -> Result<(), StartError> {
     let mut stopped = 0;
+    let mut since = Instant::now();
     loop {
         let Ok(listeners) = Listeners::read() else {
             return Ok(());
@@ -70,33 +78,42 @@ async fn clear_port(shared: &Shared, row: &Row, argv: &[String]) -> Result<(), S
         if listeners.on(row.port).next().is_none() {
             return Ok(());
         }
-        let pid = match port::holder(row.port, &listeners) {
+        let stranger = match port::holder(row.port, &listeners) {
             Holder::Nobody => return Ok(()),
-            Holder::Hidden { uid } => return Err(squatter(row, None, &format!("of uid {uid}"))),
-            Holder::Process { pid } => pid,
-        };
-        let now = shared.snapshots.fresh().await;
-        let orphan = now
-            .get(pid)
-            .and_then(|holder| orphan(shared, row, argv, holder, &now));
-        match orphan {
-            Some(group) if stopped < 3 => {
-                stopped += 1;
-                tracing::warn!(
-                    module = row.short(),
-                    pid,
-                    port = row.port,
-                    "a process that an earlier life left behind holds its port; it is stopped"
-                );
-                let stop = group::stop(group, super::phase::GRACE).await;
-                if let Err(error) = stop {
-                    tracing::error!(module = row.short(), pid, %error, "cannot stop it");
+            Holder::Hidden { uid } => squatter(row, None, &format!("of uid {uid}")),
+            Holder::Process { pid } => {
+                let now = shared.snapshots.fresh().await;
+                let orphan = now
+                    .get(pid)
+                    .and_then(|holder| orphan(shared, row, argv, holder, &now));
+                if let Some(group) = orphan.filter(|_| stopped < 3) {
+                    stopped += 1;
+                    stop_orphan(shared, row, group).await;
+                    since = Instant::now();
+                    continue;
                 }
-                let _ = pidfile::remove(&shared.home, &rel::pidfile(row.short()));
+                squatter(row, Some(pid), &process::command_line(pid))
             }
-            _ => return Err(squatter(row, Some(pid), &process::command_line(pid))),
+        };
+        if since.elapsed() >= BELIEVED {
+            return Err(stranger);
         }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+async fn stop_orphan(shared: &Shared, row: &Row, group: Group) {
+    let (pid, port) = (group.leader, row.port);
+    tracing::warn!(
+        module = row.short(),
+        pid,
+        port,
+        "a process that an earlier life left behind holds its port; it is stopped"
+    );
+    if let Err(error) = group::stop(group, super::phase::GRACE).await {
+        tracing::error!(module = row.short(), pid, %error, "cannot stop it");
+    }
+    let _ = pidfile::remove(&shared.home, &rel::pidfile(row.short()));
 }
 
 /// `port_squatter`: who holds the port instead of the module.

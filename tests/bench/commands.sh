@@ -73,7 +73,21 @@ done
 "${measure[@]}" "$out/start" --runs 10 -N --prepare "$bin --home $home stop" "$bin --home $home start" >/dev/null 2>&1
 "${measure[@]}" "$out/stop" --runs 10 -N --prepare "$bin --home $home start" "$bin --home $home stop" >/dev/null 2>&1
 
-echo "   median   (targets: --version 3 ms, status of 5 10 ms, of 50 30 ms, start of 20 600 ms)"
-for file in version status-5 status-50 start stop; do median "$out/$file"; done
+# The same with a detached hub of ours: the verbs go through its API. And a hub that does not answer.
+home=$work/box-managed
+for port in $(free_ports 5); do
+  "$bin" --home "$home" add "m$port" --force --port "$port" -- "$bin" __module >/dev/null
+done
+PORT=$(free_ports 1) "$bin" --home "$home" start hub >/dev/null 2>&1
+"$bin" --home "$home" wait --timeout 60
+"${measure[@]}" "$out/managed" --runs 100 -N "$bin --home $home status --json" \
+  "$bin --home $home start" "$bin --home $home start hub" >/dev/null 2>&1
+kill -STOP "$(head -n 1 "$home/hub/run/hub.pid")"
+"${measure[@]}" "$out/wedged" --runs 3 -i -N "$bin --home $home status --json" >/dev/null 2>&1
+kill -CONT "$(head -n 1 "$home/hub/run/hub.pid")"
+"$bin" --home "$home" stop >/dev/null 2>&1
+
+printf "%b\n" "   median   (targets: --version 3 ms, status of 5 10 ms, of 50 30 ms, start of 20 600 ms;\n            with a hub: status and start 6 ms, status of a wedged one 3200 ms)"
+for file in version status-5 status-50 start stop managed wedged; do median "$out/$file"; done
 size=$(stat -c %s "$bin" 2>/dev/null || stat -f %z "$bin")
 awk -v n="$size" 'BEGIN { printf "%9.2f MiB the binary (target: 6 MB)\n", n / 1048576 }'

@@ -96,7 +96,7 @@ fn status_screen(c: &mut Criterion) {
     let row = |n: usize| RowStatus {
         name: format!("module-{n}"),
         service: format!("module-{n}"),
-        state: if n % 7 == 0 {
+        state: if n.is_multiple_of(7) {
             State::Failing
         } else {
             State::Active
@@ -108,7 +108,7 @@ fn status_screen(c: &mut Criterion) {
         latency_ms: Some(1.4),
         url: Some("http://127.0.0.1:20000".to_owned()),
         source: Some("/srv/module".to_owned()),
-        start_error: (n % 7 == 0)
+        start_error: n.is_multiple_of(7)
             .then(|| StartError::new(StartErrorType::ExitedEarly, "it ended at once: exit code 1")),
         notes: Vec::new(),
         cpu_percent: Some(0.3),

@@ -2,7 +2,7 @@
 """Measures a hub: memory, idle processor time, answers a second, how fast it respawns, notices,
 boots and carries lines. Usage: hub.py PATH-TO-PARACHUTE [NAME ...]; prints one line a figure."""
 
-import json, os, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
+import atexit, json, os, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
 
 EXE = os.path.abspath(sys.argv[1])
 ONLY = sys.argv[2:]
@@ -29,6 +29,7 @@ class Box:
         self.port = int(env["PORT"])
         self.begun = time.time()
         self.err = open(os.path.join(self.dir, "err"), "wb")
+        atexit.register(lambda: self.hub.poll() is None and self.hub.terminate())
         self.hub = subprocess.Popen([EXE, "serve"], env=env, stdout=subprocess.DEVNULL, stderr=self.err)
         while not self.connects():
             time.sleep(0.0005)

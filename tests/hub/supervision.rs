@@ -505,6 +505,24 @@ fn boot_starts_what_it_can_and_a_stop_lasts_until_the_next_boot() {
     sandbox.registry(rows.to_string());
     let mut hub = Hub::serve(&sandbox);
     hub.until_ready("good");
+    // What is logged about each is what became of it.
+    let log = fs::read_to_string(sandbox.user_dir().join("hub.err")).unwrap();
+    let of = |name: &str| -> Vec<&str> {
+        let mark = format!("module=\"{name}\"");
+        log.lines().filter(|line| line.contains(&mark)).collect()
+    };
+    assert!(
+        of("good").iter().any(|line| line.contains("ready")),
+        "{log}"
+    );
+    assert!(
+        of("mute").iter().any(|line| line.contains("not started")),
+        "{log}"
+    );
+    assert!(
+        of("mute").iter().all(|line| !line.contains("spawned")),
+        "{log}"
+    );
     hub.stop("good");
     assert!(!listens(port));
     hub.signal("TERM");

@@ -144,6 +144,7 @@ impl Mac {
         let mut launchd = Launchd::new(place, Ctl::new(path().as_ref(), env), self.binary(), 501);
         // A loaded machine starts a python now and then late.
         launchd.patience.look = Duration::from_secs(30);
+        launchd.patience.call = Duration::from_secs(30);
         launchd.patience.start = Duration::from_secs(30);
         launchd.patience.drain = Duration::from_secs(30);
         launchd

@@ -7,7 +7,7 @@
 //! ! plist NAME {"Label": …}            a property list in the folder that $DIR stands for
 //! ! as root                            the calls that follow are root's; `as user` ends it
 //! ! program NAME sleep 600             a program there, by rename; `mode NAME 666`; `written NAME`
-//! ! until print gui/501/x has state = running      a deadline, not a sleep
+//! ! until print gui/501/x has runs >= 3            or `state = running`: a deadline, not a sleep
 //! $ bootout gui/501/x                  the call
 //! 3                                    its exit code
 //! 2> Boot-out failed: 3: No such process           each line of standard error
@@ -107,7 +107,15 @@ impl Play {
                 let deadline = Instant::now() + PATIENCE;
                 loop {
                     let (code, out, _) = self.call(call);
-                    if out.iter().any(|line| line.trim() == wanted) || code.to_string() == wanted {
+                    let met = |line: &String| match wanted.split_once(" >= ") {
+                        Some((key, least)) => line
+                            .trim()
+                            .strip_prefix(key)
+                            .and_then(|rest| rest.strip_prefix(" = ")?.parse::<u32>().ok())
+                            .is_some_and(|number| number >= least.parse().unwrap()),
+                        None => line.trim() == wanted,
+                    };
+                    if out.iter().any(met) || code.to_string() == wanted {
                         return;
                     }
                     if Instant::now() > deadline {

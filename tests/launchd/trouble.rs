@@ -125,6 +125,7 @@ fn with_launchctl(mac: &Mac, lines: &str) -> Launchd {
     );
     let mut launchd = Launchd::new(mac.place(), ctl, mac.binary(), 501);
     launchd.patience.look = Duration::from_millis(500);
+    launchd.patience.call = Duration::from_millis(500);
     launchd
 }
 

@@ -233,3 +233,57 @@ fn root_sees_a_users_unit() {
     assert_eq!(look["ours"], true);
     assert_eq!(look["enabled"], true);
 }
+
+#[test]
+fn one_home_gets_one_unit() {
+    let Some(b) = Box::start() else { return };
+    b.user(true);
+    b.mine(&["init", "--no-start"]).ok();
+    let refused = b.sudo(&["init", "--no-start"]).exits(1);
+    assert!(refused.err.contains(&user_file()), "{refused:?}");
+    assert!(
+        refused.err.contains("uninstall-unit` as alex"),
+        "{refused:?}"
+    );
+    b.mine(&["uninstall-unit"]).ok();
+    b.sudo(&["init", "--no-start"]).ok();
+    let refused = b.mine(&["init", "--no-start"]).exits(1);
+    assert!(
+        refused.err.contains("sudo parachute uninstall-unit"),
+        "{refused:?}"
+    );
+    // Another home is nobody's rival.
+    b.mine(&["init", "--no-start", "--home", "/home/alex/other"])
+        .ok();
+}
+
+#[test]
+fn a_hub_that_runs_is_restarted_only_when_it_must_be() {
+    let Some(b) = Box::start() else { return };
+    b.user(false);
+    b.mine(&["init"]).ok();
+    let pid = || {
+        b.as_user(&[
+            "systemctl",
+            "--user",
+            "show",
+            "-p",
+            "MainPID",
+            "parachute-hub",
+        ])
+        .ok()
+    };
+    let before = pid();
+    let again = b.mine(&["init"]).ok();
+    assert!(again.contains("nothing to do"), "{again}");
+    assert_eq!(pid(), before);
+    let moved = b.mine(&["init", "--port", "2939"]).ok();
+    assert!(moved.contains("hub restarted"), "{moved}");
+    assert_ne!(pid(), before);
+    let status = b.mine(&["status", "--json"]).ok();
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["hub"]["port"], 2939);
+    assert_eq!(status["hub"]["state"], "active");
+    let stopped = b.mine(&["uninstall-unit"]).ok();
+    assert!(stopped.contains("hub stopped"), "{stopped}");
+}

@@ -84,6 +84,11 @@ impl From<Output> for Done {
 impl Box {
     /// Boots a box; `None`, said on standard output, where that cannot be done.
     pub fn start() -> Option<Self> {
+        Self::with(env!("CARGO_BIN_EXE_parachute").as_ref())
+    }
+
+    /// The same with another build of the program.
+    pub fn with(exe: &Path) -> Option<Self> {
         static WHY_NOT: OnceLock<Option<String>> = OnceLock::new();
         if let Some(reason) = WHY_NOT.get_or_init(why_not) {
             println!("skipped: {reason}");
@@ -91,7 +96,7 @@ impl Box {
         }
         let mut keeper = Command::new("unshare")
             .args(["--mount", "bash", "-c", KEEPER, "keeper"])
-            .arg(env!("CARGO_BIN_EXE_parachute"))
+            .arg(exe)
             .arg(std::env::current_exe().unwrap())
             .env_clear()
             .env("PATH", PATH)

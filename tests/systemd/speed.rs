@@ -10,23 +10,16 @@ use super::{
 #[test]
 #[ignore = "a benchmark"]
 fn status_and_start_on_a_managed_box() {
-    let Some(b) = Box::start() else { return };
-    if let Some(exe) = std::env::var_os("PARACHUTE_BENCH_EXE") {
-        b.exec(&[
-            "install".as_ref(),
-            "-m755".as_ref(),
-            &*exe,
-            "/usr/bin/parachute".as_ref(),
-        ])
-        .ok();
-    } else {
-        b.sh("cp /usr/local/bin/parachute /usr/bin/parachute");
-    }
+    let exe = std::env::var_os("PARACHUTE_BENCH_EXE");
+    let exe = exe.unwrap_or_else(|| env!("CARGO_BIN_EXE_parachute").into());
+    let Some(b) = Box::with(exe.as_ref()) else {
+        return;
+    };
     for (actor, who) in [(Actor::Root, Root), (Actor::User, User)] {
         b.user(actor == Actor::User);
         let init: &[&str] = match actor {
-            Actor::Root => &["/usr/bin/parachute", "init", "--run-as", "alex"],
-            _ => &["/usr/bin/parachute", "init"],
+            Actor::Root => &["/usr/local/bin/parachute", "init", "--run-as", "alex"],
+            _ => &["/usr/local/bin/parachute", "init"],
         };
         if actor == Actor::Root {
             for (at, name) in ["one", "two", "three", "four", "five"].iter().enumerate() {
@@ -38,7 +31,7 @@ fn status_and_start_on_a_managed_box() {
             }
             b.exec(init).ok();
         } else {
-            b.exec(&["/usr/bin/parachute", "uninstall-unit"]).ok();
+            b.exec(&["/usr/local/bin/parachute", "uninstall-unit"]).ok();
             b.as_user(init).ok();
         }
         b.comes_up(actor);
@@ -54,9 +47,9 @@ fn status_and_start_on_a_managed_box() {
             );
             at(25)
         };
-        let status = median("/usr/bin/parachute status --json");
-        median("/usr/bin/parachute start hub");
-        median("/usr/bin/parachute --version");
+        let status = median("/usr/local/bin/parachute status --json");
+        median("/usr/local/bin/parachute start hub");
+        median("/usr/local/bin/parachute --version");
         let systemctl = median(&format!("systemctl {scope} status -n 50 parachute-hub"));
         println!(
             "{actor:?}  status is {:.2} of systemctl status",

@@ -13,7 +13,7 @@ use crate::{
         launchd::{self, Launchd},
         systemd::{self, Systemd},
     },
-    os,
+    os::{self, identity},
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -128,6 +128,28 @@ impl Keeper {
                 _ => Err(error),
             },
         }
+    }
+
+    /// A hub unit of the same home in the other scope, which would fight one of this scope. Where
+    /// it cannot be asked for, there is none to be seen.
+    pub(super) async fn rival(&self, cx: &Context, unit: &Unit) -> Option<Installed> {
+        let Self::Systemd(manager) = self else {
+            return None;
+        };
+        let other = match (manager.scope(), &unit.user) {
+            (Scope::User, _) => {
+                systemd::look_at(Scope::System, &lifecycle::systemd_caller(cx)).await
+            }
+            (Scope::System, Some(name)) => {
+                let user = identity::user_named(name).filter(|user| user.uid != 0)?;
+                systemd::look_for_user(&user, &cx.exe).await
+            }
+            (Scope::System, None) => return None,
+        };
+        other
+            .ok()
+            .flatten()
+            .filter(|other| other.home.as_ref() == Some(&unit.home))
     }
 
     /// What it takes for the unit to be there and to start at boot.

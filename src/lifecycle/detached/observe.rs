@@ -22,7 +22,7 @@ use crate::{
         process::{self, Snapshot},
     },
 };
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 /// How many log lines stand under a failing row.
 const EXCERPT: usize = 5;
@@ -42,32 +42,43 @@ pub(super) async fn observe(detached: &Detached) -> BoxStatus {
     });
     notes.extend(registry.warnings.iter().cloned());
     let mut kernel = |what: &str, e: std::io::Error| notes.push(format!("cannot read {what}: {e}"));
-    let now = Snapshot::take().unwrap_or_else(|e| {
-        kernel("the process table", e);
-        Snapshot::default()
-    });
     let listeners = Listeners::read().unwrap_or_else(|e| {
         kernel("the table of listening ports", e);
         Listeners::default()
     });
-    let seen: Vec<Seen> = registry
+    let bound: Vec<&Row> = registry
         .rows
         .iter()
-        .map(|row| look(detached, &registry, row, &now, &listeners))
+        .filter(|row| listeners.on(row.port).next().is_some())
         .collect();
-    let asked: Vec<usize> = (0..seen.len()).filter(|&at| seen[at].bound).collect();
-    let questions = asked
+    let questions = bound
         .iter()
-        .map(|&at| (seen[at].row.port, seen[at].row.health.clone()))
+        .map(|row| (row.port, row.health.clone()))
         .collect();
-    let answers = client::probe_all(questions, client::PROBE_BOUND).await;
-    let mut probes: Vec<Option<Probe>> = seen.iter().map(|_| None).collect();
-    for (at, answer) in asked.into_iter().zip(answers) {
-        probes[at] = Some(answer);
-    }
-    let modules: Vec<RowStatus> = seen
+    // The process table is walked while the modules think about their answers.
+    let (answers, walk) = tokio::join!(
+        client::probe_all(questions, client::PROBE_BOUND),
+        tokio::task::spawn_blocking(Snapshot::take)
+    );
+    let now = walk
+        .map_err(std::io::Error::other)
+        .flatten()
+        .unwrap_or_else(|e| {
+            kernel("the process table", e);
+            Snapshot::default()
+        });
+    let mut answers: HashMap<&str, Probe> = bound
         .into_iter()
-        .zip(probes)
+        .map(|row| row.name.as_str())
+        .zip(answers)
+        .collect();
+    let seen = registry.rows.iter().map(|row| {
+        (
+            look(detached, &registry, row, &now),
+            answers.remove(row.name.as_str()),
+        )
+    });
+    let modules: Vec<RowStatus> = seen
         .map(|(seen, probe)| tell(detached, seen, probe, &listeners))
         .collect();
     let live = |row: &&Row| {
@@ -131,23 +142,14 @@ struct Seen<'a> {
     /// The row whose process it is a view of, when that is another one.
     view_of: Option<&'a Row>,
     standing: Result<Standing, crate::error::Error>,
-    /// Something listens on its port.
-    bound: bool,
 }
 
-fn look<'a>(
-    detached: &Detached,
-    registry: &'a Registry,
-    row: &'a Row,
-    now: &Snapshot,
-    listeners: &Listeners,
-) -> Seen<'a> {
+fn look<'a>(detached: &Detached, registry: &'a Registry, row: &'a Row, now: &Snapshot) -> Seen<'a> {
     let process = registry.process_of(row);
     Seen {
         row,
         view_of: (process.name != row.name).then_some(process),
         standing: record::standing(detached, process, now),
-        bound: listeners.on(row.port).next().is_some(),
     }
 }
 

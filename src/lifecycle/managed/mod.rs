@@ -7,7 +7,7 @@ mod observe;
 
 use super::{Change, Did, Targets, follow::Stream, status::BoxStatus, unknown};
 use crate::{
-    client::{Bounds, Client, Look, Verb},
+    client::{Bounds, Client, Identity, Look, Verb},
     context::{Context, Teller},
     error::{Code, Error, Result},
     home::Home,
@@ -257,6 +257,8 @@ impl Managed {
             }
             // Somebody else's hub, or one that does not answer: starting a second one helps nobody.
             Err(e) if matches!(e.code, Code::WrongHub) => return Err(e),
+            // One that nobody here could start says more about itself than that.
+            Err(e) if self.manager.name() == "external" => return Err(e),
             Err(_) => {}
         }
         if let Some(trouble) = &self.trouble {
@@ -281,32 +283,39 @@ impl Managed {
             unit.state,
             UnitState::Stopped | UnitState::NotInstalled | UnitState::Masked
         );
-        if stopped && self.client.own_health().await.is_err() {
-            return Ok(Did::AlreadyStopped);
+        if stopped {
+            return self.nobody_answers(Did::AlreadyStopped).await;
         }
         let was_up = !matches!(unit.state, UnitState::Failed { .. });
         self.tell.waiting(Some("waiting for the hub to end"));
         let down = self.manager.stop().await;
         self.tell.waiting(None);
         down?;
-        // What keeps it has nothing left; another hub of this home may still answer.
-        if self.client.own_health().await.is_ok() {
-            let port = self.client.port();
-            return Err(Error::new(
-                Code::StillRunning,
-                format!(
-                    "{} has stopped its hub, and yet a hub of this home answers on port {port}: {}",
-                    self.manager.name(),
-                    self.holder(port)
-                ),
-            )
-            .hint("it runs in a terminal or a container: stop it there"));
-        }
-        Ok(if was_up {
+        self.nobody_answers(if was_up {
             Did::Stopped
         } else {
             Did::AlreadyStopped
         })
+        .await
+    }
+
+    /// What keeps the hub has none; one of this very home may still answer, from a terminal.
+    async fn nobody_answers(&self, did: Did) -> Result<Did> {
+        match self.client.look().await.map(|look| look.identity) {
+            Ok(Identity::Match) => {
+                let (manager, port) = (self.manager.name(), self.client.port());
+                let who = self.holder(port);
+                Err(Error::new(
+                    Code::StillRunning,
+                    format!(
+                        "{manager} keeps no hub, and yet one of this home answers on port {port}: \
+                         {who}"
+                    ),
+                )
+                .hint("it runs in a terminal or a container: stop it there"))
+            }
+            _ => Ok(did),
+        }
     }
 
     async fn hub_again(&self) -> Result<Did> {

@@ -114,7 +114,7 @@ impl Launchd {
     pub async fn plan_remove(&self) -> Result<Plan> {
         let path = self.place.plist();
         let mut plan = Plan::default();
-        let found = self.seek(within(self.patience.look)).await?;
+        let found = self.seek(within(self.patience.call)).await?;
         if !found.jobs.is_empty() || found.odd.is_some() {
             plan.steps.push(Step::Stop);
         }
@@ -185,7 +185,7 @@ impl Launchd {
 
     /// A person's word is left standing.
     async fn note_disabled(&self, plan: &mut Plan) -> Result<()> {
-        let until = within(self.patience.look);
+        let until = within(self.patience.call);
         let found = match self.seek(until).await {
             Ok(found) => found,
             // The file can be written all the same; the start will say it again.

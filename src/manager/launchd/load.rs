@@ -83,7 +83,7 @@ impl Launchd {
                     )));
                 }
                 Fault::InputOutput | Fault::InProgress | Fault::Already | Fault::Loaded => {
-                    match self.ask(domain, until + self.patience.look).await? {
+                    match self.ask(domain, until + self.patience.call).await? {
                         Seen::Job(record) if record.state() != UnitState::Stopping => {
                             return Ok(());
                         }
@@ -109,7 +109,7 @@ impl Launchd {
                 None | Some(Fault::NotLoaded | Fault::InProgress | Fault::Already) => return Ok(()),
                 Some(Fault::NoDomain | Fault::WrongDomain) => return Ok(()),
                 Some(Fault::InputOutput) => {
-                    match self.ask(domain, until + self.patience.look).await? {
+                    match self.ask(domain, until + self.patience.call).await? {
                         Seen::NotLoaded | Seen::NoDomain => return Ok(()),
                         _ if Instant::now() + PAUSE >= until => {
                             return Err(self.explained(doing, Fault::InputOutput, &answer, domain));
@@ -130,7 +130,7 @@ impl Launchd {
         };
         for domain in &found.there {
             if self
-                .overridden(*domain, self.look_until())
+                .overridden(*domain, self.call_until())
                 .await?
                 .unwrap_or(file)
             {

@@ -45,8 +45,10 @@ pub const LABEL: &str = "computer.parachute.hub";
 /// How long launchd is given.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// For all questions of one look.
+    /// For all questions of one look; a status must not hang.
     pub look: Duration,
+    /// For one call of a verb's, which is worth more patience.
+    pub call: Duration,
     /// From the spawn to a pid.
     pub start: Duration,
     /// For `bootstrap` to get past the remains of the job before.
@@ -58,8 +60,9 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
-            look: Duration::from_millis(2500),
-            start: Duration::from_secs(10),
+            look: Duration::from_secs(5),
+            call: Duration::from_secs(15),
+            start: Duration::from_secs(15),
             settle: Duration::from_secs(8),
             drain: Duration::from_secs(10),
         }

@@ -23,7 +23,7 @@ const CLOCK_SLACK: i64 = 1;
 
 impl Launchd {
     pub(super) async fn start_hub(&self, doing: &str) -> Result<()> {
-        let found = self.seek(self.look_until()).await?;
+        let found = self.seek(self.call_until()).await?;
         match found.jobs.first() {
             Some((_, record)) if matches!(record.state(), UnitState::Running { .. }) => Ok(()),
             _ => self.bring_up(doing, &found).await,
@@ -31,7 +31,7 @@ impl Launchd {
     }
 
     pub(super) async fn stop_hub(&self, doing: &str) -> Result<()> {
-        let found = self.seek(self.look_until()).await?;
+        let found = self.seek(self.call_until()).await?;
         for (domain, record) in &found.jobs {
             if record.state() != UnitState::Stopping {
                 self.boot_out(doing, *domain).await?;
@@ -46,7 +46,7 @@ impl Launchd {
     }
 
     pub(super) async fn restart_hub(&self) -> Result<()> {
-        let found = self.seek(self.look_until()).await?;
+        let found = self.seek(self.call_until()).await?;
         self.bring_up("restart", &found).await
     }
 
@@ -77,11 +77,11 @@ impl Launchd {
     /// A call that changes something, given more time than the wait that it belongs to: one that
     /// is cut short is an answer lost.
     pub(super) async fn tell(&self, args: &[&str], until: Instant) -> Result<Answer> {
-        self.ctl.run(args, until + self.patience.look).await
+        self.ctl.run(args, until + self.patience.call).await
     }
 
-    pub(super) fn look_until(&self) -> Instant {
-        within(self.patience.look)
+    pub(super) fn call_until(&self) -> Instant {
+        within(self.patience.call)
     }
 
     /// Spawns a loaded job, whatever launchd is waiting for; `over` ends the live run first. Without
@@ -160,7 +160,7 @@ impl Launchd {
 
     /// Does macOS refuse the binary by now?
     async fn is_refused(&self, domain: Domain) -> bool {
-        match self.ask(domain, self.look_until()).await {
+        match self.ask(domain, self.call_until()).await {
             Ok(Seen::Job(record)) => record.printed().is_some_and(state::refused),
             _ => false,
         }

@@ -23,7 +23,7 @@ impl Launchd {
         let bound = self.drain_bound(job);
         let until = within(bound);
         loop {
-            match self.ask(domain, until + self.patience.look).await? {
+            match self.ask(domain, until + self.patience.call).await? {
                 Seen::NotLoaded | Seen::NoDomain => return Ok(()),
                 _ if Instant::now() >= until => {
                     let target = domain.target();
@@ -62,7 +62,7 @@ impl Launchd {
         until: Instant,
     ) -> Result<()> {
         loop {
-            let seen = self.ask(domain, until + self.patience.look).await?;
+            let seen = self.ask(domain, until + self.patience.call).await?;
             let late = Instant::now() >= until;
             let record = match seen {
                 Seen::Job(record) => record,
