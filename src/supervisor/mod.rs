@@ -16,6 +16,7 @@ mod reaper;
 mod rows;
 mod snapshots;
 mod task;
+mod whole;
 
 use self::{
     console::Console,
@@ -31,20 +32,15 @@ use self::{
     task::{Message, Task},
 };
 use crate::{
-    api::{ModuleState, Ready, Reloaded},
+    api::{ModuleState, Ready},
     error::{Code, Error, Result},
     home::Home,
     modules::{
         launch::{self, Spawner},
         registry::{Registry, Row},
     },
-    os::{
-        group::{self, Claim, Proof},
-        identity, process, spawn,
-        subreaper::become_subreaper,
-    },
+    os::{group::Claim, identity, process, spawn, subreaper::become_subreaper},
 };
-use rustix::process::Signal;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -196,67 +192,6 @@ impl Supervisor {
         })))
     }
 
-    /// Starts every row that can be started, all at once; returns when the starts are under way. One
-    /// row that cannot be started never keeps another from it.
-    pub async fn boot(&self) {
-        self.reclaim().await;
-        let registry = match self.0.rows.load(&self.0.home) {
-            Ok(registry) => registry,
-            Err(error) => {
-                tracing::error!("no module is started: {error}");
-                return;
-            }
-        };
-        for warning in &registry.warnings {
-            tracing::warn!("{warning}");
-        }
-        for row in processes(&registry) {
-            self.begin(row);
-        }
-    }
-
-    /// Stops what a hub of this home has left behind, however it died.
-    async fn reclaim(&self) {
-        let now = self.0.snapshots.fresh().await;
-        let mut seen = Vec::new();
-        for process in &now.processes {
-            if process.terminal || seen.contains(&process.session) {
-                continue;
-            }
-            if let Some(group) = prepare::stray(&self.0, &self.0.claim(), process, &now) {
-                seen.push(process.session);
-                tracing::warn!(
-                    pid = process.pid,
-                    command = process::command_line(process.pid),
-                    "an earlier life of this hub has left it behind; it is stopped"
-                );
-                let shared = self.clone();
-                tokio::spawn(async move {
-                    if let Err(error) = group::stop(group, GRACE).await {
-                        tracing::error!(%error, "cannot stop it");
-                    }
-                    drop(shared);
-                });
-            }
-        }
-    }
-
-    /// Starts a row at boot or at reload, without waiting.
-    fn begin(&self, row: &Row) {
-        if let Err(Error {
-            code: Code::NoStartCommand,
-            message,
-            ..
-        }) = self.command(row)
-        {
-            tracing::warn!(module = row.short(), "not started: {message}");
-            return;
-        }
-        let module = self.module(row);
-        let (answer, _) = oneshot::channel();
-        let _ = module.mailbox.send(Message::Start(answer));
-    }
-
     fn command(&self, row: &Row) -> Result<()> {
         let inputs = launch::gather(&self.0.home, row, &self.0.spawner)?;
         launch::command(row, inputs.manifest.as_ref()).map(|_| ())
@@ -398,95 +333,6 @@ impl Supervisor {
         ready.ready = ready.transient_modules.is_empty();
         ready
     }
-
-    /// Reads the registry again: rows that are new start, rows that went stop, rows that read
-    /// differently are reported.
-    pub async fn reload(&self) -> Result<Reloaded> {
-        let (before, after) = self.0.rows.reload(&self.0.home)?;
-        let mut reloaded = Reloaded::default();
-        for row in &after.rows {
-            match before.find(row.short()) {
-                None => reloaded.added.push(row.short().to_owned()),
-                Some(old) if differ(old, row) => reloaded.changed.push(row.short().to_owned()),
-                Some(_) => {}
-            }
-        }
-        for row in &before.rows {
-            if after.find(row.short()).is_none() {
-                reloaded.removed.push(row.short().to_owned());
-            }
-        }
-        let gone: Vec<Arc<Module>> = {
-            let mut modules = self.0.modules();
-            let gone = |short: &&String| after.find(short).is_none();
-            let names: Vec<String> = modules.keys().filter(gone).cloned().collect();
-            names
-                .iter()
-                .filter_map(|short| modules.remove(short))
-                .collect()
-        };
-        self.0.changed();
-        all(gone, Message::Remove).await;
-        for row in processes(&after) {
-            // A row is new as a process also when it was a view of one that went.
-            let known = processes(&before).any(|old| old.short() == row.short());
-            if !known && !self.0.is_closing() {
-                self.begin(row);
-            }
-        }
-        tracing::info!(added = ?reloaded.added, removed = ?reloaded.removed,
-            changed = ?reloaded.changed, "the registry was read again");
-        Ok(reloaded)
-    }
-
-    /// Stops every module, all at once, within the longest bound and a second; nothing starts any
-    /// more.
-    pub async fn shutdown(&self) {
-        self.0.closing.store(true, Ordering::Relaxed);
-        let modules: Vec<Arc<Module>> = self.0.modules().values().cloned().collect();
-        if timeout(
-            GRACE + Duration::from_millis(900),
-            all(modules, Message::Stop),
-        )
-        .await
-        .is_err()
-        {
-            self.kill_all();
-        }
-        if let Some(folder) = &self.0.sockets {
-            let _ = std::fs::remove_dir_all(folder);
-        }
-    }
-
-    /// Kills every group at once, without waiting.
-    pub fn kill_all(&self) {
-        self.0.closing.store(true, Ordering::Relaxed);
-        let Ok(now) = process::Snapshot::take() else {
-            return;
-        };
-        for record in self.0.groups.all() {
-            if let Proof::Alive(group) = group::prove(&record, &self.0.claim(), &now) {
-                for member in &group.members {
-                    let _ = process::signal(member, Signal::KILL);
-                }
-            }
-        }
-    }
-}
-
-/// Rows that are processes of their own.
-fn processes(registry: &Registry) -> impl Iterator<Item = &Row> {
-    registry
-        .rows
-        .iter()
-        .filter(|row| registry.process_of(row).name == row.name)
-}
-
-/// Do two readings of a row differ in what a person has written?
-fn differ(old: &Row, new: &Row) -> bool {
-    let mut old = old.clone();
-    old.last_start_error.clone_from(&new.last_start_error);
-    old != *new
 }
 
 /// Asks a module; its state at the bound when there is no answer by then.
@@ -500,20 +346,5 @@ async fn ask(
     match timeout(bound, answered).await {
         Ok(Ok(state)) => state,
         _ => module.state(),
-    }
-}
-
-/// Asks all of them at once and waits for all.
-async fn all(modules: Vec<Arc<Module>>, message: impl Fn(oneshot::Sender<ModuleState>) -> Message) {
-    let answers: Vec<_> = modules
-        .iter()
-        .map(|module| {
-            let (answer, answered) = oneshot::channel();
-            let _ = module.mailbox.send(message(answer));
-            answered
-        })
-        .collect();
-    for answer in answers {
-        let _ = timeout(STOP_BOUND, answer).await;
     }
 }

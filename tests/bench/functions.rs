@@ -108,7 +108,8 @@ fn status_screen(c: &mut Criterion) {
         latency_ms: Some(1.4),
         url: Some("http://127.0.0.1:20000".to_owned()),
         source: Some("/srv/module".to_owned()),
-        start_error: n.is_multiple_of(7)
+        start_error: n
+            .is_multiple_of(7)
             .then(|| StartError::new(StartErrorType::ExitedEarly, "it ended at once: exit code 1")),
         notes: Vec::new(),
         cpu_percent: Some(0.3),

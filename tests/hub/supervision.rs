@@ -220,6 +220,13 @@ fn starts_that_fail_say_why() {
     assert_eq!(plain["error_type"], "non_executable");
     assert!(plain.get("binary").is_none());
     assert_eq!(kind("broken")["error_type"], "spawn_failed");
+    let homeless = kind("homeless");
+    assert_eq!(homeless["error_type"], "spawn_failed");
+    assert!(
+        homeless["error_description"]
+            .as_str()
+            .is_some_and(|text| text.contains("homeless"))
+    );
     // Note 43: what is logged of each is what became of it.
     until_true("the log", || hub.err().contains("ready"));
     for short in ["missing", "plain", "broken"] {

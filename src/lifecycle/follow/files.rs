@@ -1,10 +1,12 @@
-//! Following logs as they grow: files, across truncation and rotation, without losing a line
-//! between the old one and the new; a hub's stream, across the hub's restarts; another program's
-//! output. All of them together are one stream of lines.
+//! Log files as they grow, across truncation and rotation, without losing a line between the old
+//! file and the new one.
 
+use super::{
+    Line,
+    cutter::{Cutter, LONGEST},
+};
 use crate::{
-    client::{Client, Heard, bare},
-    error::{Code, Error, Result},
+    error::Result,
     home::Home,
     manager::Tail,
     modules::logfile,
@@ -14,25 +16,11 @@ use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
     os::unix::fs::{FileExt, MetadataExt},
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
+    path::PathBuf,
 };
-use tokio::{io::AsyncReadExt, sync::mpsc, task::JoinSet};
 
-/// A line that is longer is cut into pieces of this size, in bytes.
-const LONGEST: usize = 64 * 1024;
 /// At most this much of a file is read at a time, in bytes.
 const PIECE: u64 = 256 * 1024;
-
-/// One new line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// Whose.
-    pub who: String,
-    /// Without its newline.
-    pub text: String,
-}
 
 /// Several log files, followed together.
 pub struct Files {
@@ -89,150 +77,6 @@ impl Files {
             }
             self.watch.changed().await;
         }
-    }
-}
-
-/// Several logs, followed together; dropping it ends all of them.
-pub struct Stream {
-    lines: mpsc::Receiver<Result<Vec<Line>>>,
-    sender: mpsc::Sender<Result<Vec<Line>>>,
-    followers: JoinSet<()>,
-}
-
-impl Default for Stream {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Stream {
-    /// One without a source yet.
-    pub fn new() -> Self {
-        // Bounded: a terminal that is slow holds the sources up, not the memory.
-        let (sender, lines) = mpsc::channel(64);
-        Self {
-            lines,
-            sender,
-            followers: JoinSet::new(),
-        }
-    }
-
-    /// The next lines, at least one; `None` when every source has ended.
-    pub async fn next(&mut self) -> Option<Result<Vec<Line>>> {
-        loop {
-            tokio::select! {
-                biased;
-                lines = self.lines.recv() => return lines,
-                ended = self.followers.join_next() => if ended.is_none() {
-                    return self.lines.try_recv().ok();
-                },
-            }
-        }
-    }
-
-    /// Adds log files.
-    pub fn files(&mut self, mut files: Files) {
-        let to = self.sender.clone();
-        self.followers.spawn(async move {
-            loop {
-                let lines = files.next().await;
-                let failed = lines.is_err();
-                if to.send(lines).await.is_err() || failed {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// Adds one file anywhere on this machine.
-    pub fn file(&mut self, who: &str, path: &Path, tail: &Tail) -> Result<()> {
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-            return Ok(());
-        };
-        let files = Files::new(
-            &Home::new(folder),
-            &[(who.to_owned(), PathBuf::from(name))],
-            tail,
-        )?;
-        self.files(files);
-        Ok(())
-    }
-
-    /// Adds what a program writes until it ends; it is ended with the stream.
-    pub fn program(&mut self, who: &str, argv: &[String]) -> Result<()> {
-        let Some((program, args)) = argv.split_first() else {
-            return Ok(());
-        };
-        let mut child = tokio::process::Command::new(program)
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|e| {
-                Error::new(
-                    Code::Io,
-                    format!("cannot run {program}: {}", crate::error::reason(&e)),
-                )
-            })?;
-        let Some(mut out) = child.stdout.take() else {
-            return Ok(());
-        };
-        let (who, to) = (who.to_owned(), self.sender.clone());
-        self.followers.spawn(async move {
-            let (mut cutter, mut bytes) = (Cutter::new(who), vec![0; 16 * 1024]);
-            while let Ok(read @ 1..) = out.read(&mut bytes).await {
-                let mut lines = Vec::new();
-                cutter.cut(&bytes[..read], &mut lines);
-                if !lines.is_empty() && to.send(Ok(lines)).await.is_err() {
-                    break;
-                }
-            }
-            drop(child);
-        });
-        Ok(())
-    }
-
-    /// Adds a module's lines as its hub streams them, across restarts of the hub.
-    pub fn hub(&mut self, client: Client, short: String) {
-        let to = self.sender.clone();
-        self.followers.spawn(async move {
-            if let Err(error) = follow_hub(&client, &short, &to).await {
-                let _ = to.send(Err(error)).await;
-            }
-        });
-    }
-}
-
-/// How long a hub that went away is waited for.
-const RETURN: Duration = Duration::from_secs(24 * 3600);
-
-async fn follow_hub(
-    client: &Client,
-    short: &str,
-    to: &mpsc::Sender<Result<Vec<Line>>>,
-) -> Result<()> {
-    loop {
-        let before = client
-            .health()
-            .await
-            .ok()
-            .and_then(|health| health.instance);
-        let mut follow = client.follow(short).await?;
-        while let Heard::Line(line) = follow.next().await {
-            let line = Line {
-                who: short.to_owned(),
-                text: bare(short, &line).to_owned(),
-            };
-            if to.send(Ok(vec![line])).await.is_err() {
-                return Ok(());
-            }
-        }
-        // The same boot of the hub: then it was the module that went.
-        match client.health().await {
-            Ok(health) if health.instance == before && before.is_some() => return Ok(()),
-            _ => client.wait_healthy(RETURN, before.as_deref()).await?,
-        };
     }
 }
 
@@ -388,51 +232,5 @@ impl Log {
                 _ => return Ok(()),
             }
         }
-    }
-}
-
-/// Cuts bytes into lines.
-struct Cutter {
-    who: String,
-    /// A line that has no end yet.
-    rest: Vec<u8>,
-}
-
-impl Cutter {
-    fn new(who: String) -> Self {
-        Self {
-            who,
-            rest: Vec::new(),
-        }
-    }
-
-    fn cut(&mut self, bytes: &[u8], to: &mut Vec<Line>) {
-        self.rest.extend_from_slice(bytes);
-        let mut from = 0;
-        while let Some(at) = self.rest[from..].iter().position(|&b| b == b'\n') {
-            let line = &self.rest[from..from + at];
-            to.push(line_of(&self.who, line));
-            from += at + 1;
-        }
-        self.rest.drain(..from);
-        while self.rest.len() >= LONGEST {
-            let piece: Vec<u8> = self.rest.drain(..LONGEST).collect();
-            to.push(line_of(&self.who, &piece));
-        }
-    }
-
-    fn flush(&mut self, to: &mut Vec<Line>) {
-        if !self.rest.is_empty() {
-            let rest = std::mem::take(&mut self.rest);
-            to.push(line_of(&self.who, &rest));
-        }
-    }
-}
-
-fn line_of(who: &str, bytes: &[u8]) -> Line {
-    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-    Line {
-        who: who.to_owned(),
-        text: String::from_utf8_lossy(bytes).into_owned(),
     }
 }
