@@ -82,7 +82,17 @@ pub fn append(home: &Home, path: impl AsRef<Path>, mode: u32) -> Result<File> {
 /// A file that is there keeps its mode unless `mode` is narrower. A link at that place is itself
 /// replaced, not what it points to.
 pub fn replace(home: &Home, path: impl AsRef<Path>, mode: u32, bytes: &[u8]) -> Result<()> {
-    let path = inside(home, path.as_ref())?;
+    put(home, path.as_ref(), mode, bytes, true)
+}
+
+/// As [`replace`], without fsync: whole or not at all for every reader, for what means nothing any
+/// more after a power failure.
+pub fn replace_for_now(home: &Home, path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+    put(home, path, mode, bytes, false)
+}
+
+fn put(home: &Home, path: &Path, mode: u32, bytes: &[u8], sync: bool) -> Result<()> {
+    let path = inside(home, path)?;
     let fault = |error: io::Error| fault("write", home, path, &error);
     let root = made_root(home)?;
     make_folders(&root, home, path, mode)?;
@@ -94,9 +104,13 @@ pub fn replace(home: &Home, path: impl AsRef<Path>, mode: u32, bytes: &[u8]) -> 
     };
     let mut temp = Temp::new(&folder, mode & 0o777).map_err(fault)?;
     temp.file.write_all(bytes).map_err(fault)?;
-    temp.file.sync_all().map_err(fault)?;
+    if sync {
+        temp.file.sync_all().map_err(fault)?;
+    }
     temp.become_file(name).map_err(fault)?;
-    sync_folder(&folder);
+    if sync {
+        sync_folder(&folder);
+    }
     Ok(())
 }
 

@@ -98,9 +98,10 @@ pub fn read(home: &Home, path: &Path) -> Result<Option<Record>> {
     Ok(files::read_start(home, path, LOOKED_AT)?.and_then(|text| parse(&text)))
 }
 
-/// Writes the record, by temp file and rename, folders made as needed.
+/// Writes the record, by temp file and rename, folders made as needed. It proves nothing after the
+/// next boot, so it need not outlive a power failure.
 pub fn write(home: &Home, path: &Path, record: &Record) -> Result<()> {
-    files::replace(home, path, 0o644, render(record).as_bytes())
+    files::replace_for_now(home, path, 0o644, render(record).as_bytes())
 }
 
 /// Removes the pidfile; none there is fine.

@@ -19,7 +19,7 @@ use crate::{
         spawn,
     },
 };
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Why a module did not start: what is written into its row, and what the person is told.
 pub(super) struct Failure {
@@ -53,6 +53,9 @@ impl Failure {
         }
     }
 }
+
+/// How old a look at the listening ports may be before a spawn.
+const SHARED: Duration = Duration::from_millis(50);
 
 enum Begun {
     Running(Option<u32>),
@@ -140,9 +143,14 @@ pub(super) fn would(detached: &Detached, row: &Row, now: &Snapshot, anew: bool) 
 /// Spawns a module unless it runs already.
 async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
     let turn = detached.turn(row)?;
-    let now = snapshot()?;
     let short = row.short();
-    match record::standing(detached, row, &now)? {
+    // A walk over the process table costs milliseconds; without a record there is nothing to hold
+    // against it.
+    let standing = match pidfile::read(&detached.home, &rel::pidfile(short))? {
+        Some(_) => record::standing(detached, row, &snapshot()?)?,
+        None => Standing::Down,
+    };
+    match standing {
         Standing::Alive(group) => return running(detached, row, &group).await,
         Standing::Foreign { pid, why } => {
             detached.tell.warn(&format!(
@@ -160,7 +168,7 @@ async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
     let spawn_id = uuid::Uuid::new_v4().to_string();
     let launch = launch::plan(&inputs, &detached.spawner, &spawn_id)?;
     let plan = launch::preflight(&launch).map_err(|e| Failure::of(e, None, Vec::new()))?;
-    free_port(detached, row, &now).await?;
+    free_port(detached, row).await?;
     let path = rel::log(short);
     logfile::rotate_if_due(&detached.home, &path)?;
     let log = logfile::open(&detached.home, &path)?;
@@ -231,12 +239,18 @@ fn holds(port: u16, group: &group::Group, listeners: &Listeners) -> bool {
 
 /// Sees to it that the port is free: an orphan that is provably of this module is stopped, a
 /// stranger is named and left alone.
-async fn free_port(detached: &Detached, row: &Row, now: &Snapshot) -> Result<(), Failure> {
+async fn free_port(detached: &Detached, row: &Row) -> Result<(), Failure> {
+    // Modules that start side by side share one look, unless it shows the port taken.
+    if let Ok(recent) = Listeners::recent(SHARED)
+        && recent.on(row.port).next().is_none()
+    {
+        return Ok(());
+    }
     let listeners = listeners()?;
     if listeners.on(row.port).next().is_none() {
         return Ok(());
     }
-    let orphans = record::orphans(detached, row, now, &listeners);
+    let orphans = record::orphans(detached, row, &snapshot()?, &listeners);
     if orphans
         .iter()
         .any(|group| holds(row.port, group, &listeners))
