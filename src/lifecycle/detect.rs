@@ -118,13 +118,13 @@ async fn site(cx: &Context, chosen: Chosen, found: Vec<(Scope, Found)>) -> Resul
 
 /// Which managers are looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Platform {
+pub(super) enum Platform {
     Systemd,
     Launchd,
     None,
 }
 
-fn platform(cx: &Context) -> Result<Platform> {
+pub(super) fn platform(cx: &Context) -> Result<Platform> {
     Ok(match &cx.manager {
         ManagerChoice::Auto if os::MACOS => Platform::Launchd,
         ManagerChoice::Auto | ManagerChoice::Systemd => Platform::Systemd,

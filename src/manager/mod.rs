@@ -158,6 +158,26 @@ pub struct Installed {
     pub notes: Vec<String>,
 }
 
+/// A unit of a single module from before hubs supervised them: its restart policy resurrects the
+/// module on its port, beside the hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaleUnit {
+    /// `parachute-vault.service`, `computer.parachute.vault`.
+    pub name: String,
+    /// The module, by its short name.
+    pub short: String,
+    /// Whose unit.
+    pub scope: Scope,
+    /// Its file.
+    pub path: Option<PathBuf>,
+    /// It runs, or is about to.
+    pub running: bool,
+    /// It starts at boot or login.
+    pub enabled: bool,
+    /// What ends it for good, to be typed.
+    pub command: String,
+}
+
 /// Which lines of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tail {

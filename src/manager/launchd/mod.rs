@@ -33,7 +33,6 @@ use ctl::{Ctl, within};
 use domain::Place;
 use file::OnDisk;
 pub use install::{Plan, Step};
-pub use stale::StaleUnit;
 use std::{path::PathBuf, time::Duration};
 
 /// Between two questions while waiting; launchd has no event for it.

@@ -2,27 +2,8 @@
 //! resurrects a module on its port. Finds them and says what ends them; ends none.
 
 use super::{Launchd, answer::fault, bounded, ctl::within, disabled, domain::Domain, file, plist};
-use crate::manager::Scope;
-use std::path::{Path, PathBuf};
-
-/// A job that keeps a module beside its hub.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StaleUnit {
-    /// `computer.parachute.vault`.
-    pub name: String,
-    /// The module, by its short name.
-    pub short: String,
-    /// Whose.
-    pub scope: Scope,
-    /// Its property list.
-    pub path: Option<PathBuf>,
-    /// launchd has it, running or about to.
-    pub running: bool,
-    /// It starts at boot or login.
-    pub enabled: bool,
-    /// What ends it for good, to be typed.
-    pub command: String,
-}
+use crate::manager::{Scope, StaleUnit};
+use std::path::Path;
 
 impl Launchd {
     /// The stale jobs of these modules in this place. Asks launchd only about property lists that

@@ -22,7 +22,7 @@ pub use install::{Plan, Step};
 pub use linger::lingers;
 pub use offline::from_files;
 pub use remote::{look_as_json, look_for_user};
-pub use stale::{StaleUnit, stale_units};
+pub use stale::stale_units;
 pub use unit::render;
 
 use super::{Changes, Follow, Installed, Scope, ServiceManager, Tail, UnitState};

@@ -2,27 +2,7 @@
 //! module on its port. Finds them and says what ends them; ends none.
 
 use super::{Caller, Systemd, booted, disk::on_disk};
-use crate::manager::Scope;
-use std::path::PathBuf;
-
-/// A unit that keeps a module beside its hub.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StaleUnit {
-    /// `parachute-vault.service`.
-    pub name: String,
-    /// The module, by its short name.
-    pub short: String,
-    /// Whose unit.
-    pub scope: Scope,
-    /// Its file.
-    pub path: Option<PathBuf>,
-    /// It runs, or is about to.
-    pub running: bool,
-    /// It starts at boot or login.
-    pub enabled: bool,
-    /// What ends it for good, to be typed.
-    pub command: String,
-}
+use crate::manager::{Scope, StaleUnit};
 
 /// The stale units of these modules in both scopes. Asks systemd only about files that are there;
 /// a scope that cannot be asked is judged by them alone. Never an error.
