@@ -25,7 +25,7 @@ pub(super) struct Ports {
 fn pace(waited: Duration) -> Duration {
     Duration::from_millis(match waited.as_secs() {
         0..5 => 4,
-        5..65 => 50,
+        5..65 => 100,
         _ => 1000,
     })
 }

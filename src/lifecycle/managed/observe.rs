@@ -32,11 +32,13 @@ pub(super) async fn observe(managed: &Managed) -> BoxStatus {
         .iter()
         .map(|row| (row.port, row.health.clone()))
         .collect();
-    let (unit, health, list, probes) = tokio::join!(
+    // The process table is walked while the others think about their answers.
+    let (unit, health, list, probes, walk) = tokio::join!(
         managed.look(),
         managed.client.look(),
         managed.client.modules(),
         client::probe_all(asked, client::PROBE_BOUND),
+        tokio::task::spawn_blocking(Snapshot::take),
     );
     let hub = HubIs::of(&health);
     let up = hub == HubIs::Up;
@@ -52,7 +54,7 @@ pub(super) async fn observe(managed: &Managed) -> BoxStatus {
             None
         }
     };
-    let now = Snapshot::take().unwrap_or_default();
+    let now = walk.ok().and_then(Result::ok).unwrap_or_default();
     let modules = registry
         .rows
         .iter()
