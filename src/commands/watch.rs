@@ -5,6 +5,7 @@ use super::status::{Args, Screen, look};
 use crate::{
     error::{Code, Error, Exit, Result},
     lifecycle::{Site, status::RowStatus},
+    manager::Changes,
     output::{Output, Report, live::Live},
 };
 use std::{io, time::Duration};
@@ -33,6 +34,7 @@ pub(super) async fn watch(args: &Args, site: &Site, out: &Output) -> Result<Exit
     let mut resized = catch(SignalKind::window_change())?;
     let mut live = Live::begin(site.context().var("TERM").map(|kind| &**kind));
     let mut shown = Vec::new();
+    let mut changes = site.changes().await;
     let mut first = Some(look(args, site).await?);
     loop {
         let screen = match first.take() {
@@ -62,6 +64,7 @@ pub(super) async fn watch(args: &Args, site: &Site, out: &Output) -> Result<Exit
         }
         tokio::select! {
             () = sleep(every) => {}
+            () = changed(&mut changes) => {}
             _ = resized.recv() => shown.clear(),
             exit = told(&mut stop, &mut term) => return Ok(exit),
         }
@@ -70,6 +73,17 @@ pub(super) async fn watch(args: &Args, site: &Site, out: &Output) -> Result<Exit
 
 async fn anew(args: &Args, site: &Site) -> Result<Screen> {
     look(args, &site.again().await?).await
+}
+
+/// Returns when the hub's unit has changed; never where nobody tells of that.
+async fn changed(changes: &mut Option<Changes>) {
+    if let Some(telling) = changes
+        && telling.next().await
+    {
+        return;
+    }
+    *changes = None;
+    std::future::pending().await
 }
 
 async fn told(stop: &mut Signal, term: &mut Signal) -> Exit {

@@ -14,7 +14,7 @@ use crate::{
     context::{Context, Teller},
     error::{Code, Error, Result},
     home::{Home, rel},
-    manager::{Scope, ServiceManager, Tail, UnitState},
+    manager::{Changes, Scope, ServiceManager, Tail, UnitState},
     modules::registry::Registry,
     os::files,
 };
@@ -164,6 +164,14 @@ impl Site {
             );
         }
         status
+    }
+
+    /// Tells from now on when the hub's unit changes; `None` where nobody does.
+    pub async fn changes(&self) -> Option<Changes> {
+        match &self.way {
+            Lifecycle::Managed(way) => way.changes().await,
+            Lifecycle::Detached(_) => None,
+        }
     }
 
     /// The registry has changed: a hub that runs is told.

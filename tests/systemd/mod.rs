@@ -16,6 +16,7 @@ mod manager;
 mod scenario;
 mod speed;
 mod unit;
+mod watch;
 
 use std::{
     ffi::OsStr,

@@ -14,7 +14,7 @@ use crate::{
     context::{Context, Teller},
     error::{Code, Error, Result},
     home::Home,
-    manager::{Installed, ServiceManager, Tail},
+    manager::{Changes, Installed, ServiceManager, Tail},
 };
 use modules::Work;
 use std::{
@@ -186,6 +186,11 @@ impl Managed {
                 Ok(())
             }
         }
+    }
+
+    /// Tells from now on when the hub's unit changes; `None` where its manager does not.
+    pub async fn changes(&self) -> Option<Changes> {
+        self.manager.changes().await.ok().flatten()
     }
 
     /// The hub, for verbs that are its own.
