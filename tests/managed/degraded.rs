@@ -215,6 +215,24 @@ fn another_homes_hub_on_the_port_is_named() {
     assert!(note.contains("another home's hub"), "{note}");
 }
 
+/// No verb acts on a hub whose nonce is not the one of this home.
+#[test]
+fn another_homes_hub_is_asked_for_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.module("web", &[]);
+    sandbox.file("hub-instance.json", r#"{"instance":"mine"}"#);
+    let rogue = Rogue::start(Way::Hub("another"));
+    let _kept = recorded(&sandbox, rogue.port());
+    for verb in ["start", "stop", "restart"] {
+        let ran = sandbox.run([verb, "web", "--json"]).expect(5).json();
+        let changes = ran["changes"].as_array().unwrap();
+        assert!(!changes.is_empty(), "{verb}: {ran}");
+        for change in changes {
+            assert_eq!(change["error"]["code"], "wrong_hub", "{verb}: {ran}");
+        }
+    }
+}
+
 #[test]
 fn the_hub_of_another_home_is_not_taken_for_ours() {
     // Both boxes think of the same port, and only one of them has a hub.

@@ -120,14 +120,19 @@ impl Managed {
         let names: Vec<&str> = shorts.iter().map(|(name, _)| name.as_str()).collect();
         self.tell
             .waiting(Some(&format!("waiting for {}", names.join(", "))));
-        let down = work == Work::Stop && self.hub_is_down().await;
+        // Starts and restarts have seen to it that the hub is this home's own.
+        let down = match work {
+            Work::Stop => self.hub_is_down().await,
+            Work::Start | Work::Restart => Ok(false),
+        };
         let mut doing = JoinSet::new();
         let mut changes: Vec<Option<Change>> = Vec::new();
         for (at, (name, short)) in shorts.into_iter().enumerate() {
-            changes.push(match short {
-                Err(error) => Some(Change::failed(name, error)),
-                Ok(short) if down => Some(Change::did(short, Did::AlreadyStopped)),
-                Ok(short) => {
+            changes.push(match (short, &down) {
+                (Err(error), _) => Some(Change::failed(name, error)),
+                (Ok(short), Err(error)) => Some(Change::failed(short, error.clone())),
+                (Ok(short), Ok(true)) => Some(Change::did(short, Did::AlreadyStopped)),
+                (Ok(short), Ok(false)) => {
                     let client = self.client.clone();
                     doing.spawn(async move { (at, work.carry_out(&client, short).await) });
                     None
@@ -145,16 +150,20 @@ impl Managed {
         changes.into_iter().flatten().collect()
     }
 
-    /// Refused, and its manager agrees: then its modules are stopped already.
-    pub(super) async fn hub_is_down(&self) -> bool {
-        let refused =
-            matches!(self.client.health().await, Err(e) if e.code == Code::HubUnreachable);
+    /// Refused, and its manager agrees: then its modules are stopped already. Another home's hub, or
+    /// none, on its port is an error: nothing is asked of that.
+    pub(super) async fn hub_is_down(&self) -> Result<bool> {
+        let refused = match self.client.own_health().await {
+            Err(e) if e.code == Code::WrongHub => return Err(e),
+            Err(e) => e.code == Code::HubUnreachable,
+            Ok(_) => false,
+        };
         let running = |state: &UnitState| {
             matches!(
                 state,
                 UnitState::Running { .. } | UnitState::Starting | UnitState::Unknown { .. }
             )
         };
-        refused && self.look().await.is_ok_and(|unit| !running(&unit.state))
+        Ok(refused && self.look().await.is_ok_and(|unit| !running(&unit.state)))
     }
 }
