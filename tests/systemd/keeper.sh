@@ -9,7 +9,7 @@
 #   $2  the test binary, shown as /usr/local/bin/it
 set -u
 cgroups=/mnt/cgroup disk=/mnt/disk root=/mnt/root
-outer= pid=
+outer='' pid=''
 
 mount --make-rprivate /
 # Held open: the tmpfs might hide them.
@@ -28,6 +28,8 @@ for stale in "$cgroups"/parachute-box-*; do
   [ -d "$stale" ] && ! kill -0 "${stale##*-}" 2>/dev/null && find "$stale" -depth -type d -exec rmdir {} + 2>/dev/null
 done
 
+# A script for another shell.
+# shellcheck disable=SC2016
 init='
 set -e
 root=$1 disk=$2 boot_id=$3
@@ -74,7 +76,7 @@ down() {
   # Killing its PID 1 ends a namespace; `unshare` then reaps it and ends too.
   kill -9 "${pid:-$outer}" 2>/dev/null
   wait "$outer" 2>/dev/null
-  outer= pid=
+  outer='' pid=''
   # Its processes are dead, but it takes the kernel a moment to empty their cgroups.
   for _ in $(seq 200); do
     find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null
@@ -100,7 +102,7 @@ boot() {
   outer=$!
   for _ in $(seq 600); do
     if ! kill -0 "$outer" 2>/dev/null; then
-      outer=
+      outer=''
       echo "failed $(tr '\n' ' ' </mnt/log)"
       return
     fi

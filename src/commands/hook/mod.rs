@@ -95,12 +95,12 @@ fn say(out: &Output, what: impl Display) -> Result<()> {
 /// The unit is known, enabled and started; or, where there is a reason, neither.
 async fn post_install(cx: &Context, out: &Output) -> Result<()> {
     let ground = Ground::of(cx);
+    if ground.live {
+        tools::reload().await?;
+    }
     let refused = match ground.policy("start").await {
         Some(said) => Some(said),
-        None if ground.live => {
-            tools::reload().await?;
-            others::in_the_way(&look(cx).await?.1)
-        }
+        None if ground.live => others::in_the_way(&look(cx).await?.1),
         None => others::on_disk(&ground.root),
     };
     if let Some(reason) = refused {
@@ -113,11 +113,20 @@ async fn post_install(cx: &Context, out: &Output) -> Result<()> {
             ),
         );
     }
-    tools::enable(&ground).await?;
+    if !tools::enable(&ground).await? {
+        return say(
+            out,
+            format_args!(
+                "the hub is not enabled: no systemd is here\n\
+                 parachute: `systemctl enable --now {UNIT}` does it once there is; \
+                 `parachute serve` runs a hub without"
+            ),
+        );
+    }
     if !ground.live {
         return say(
             out,
-            "the hub is enabled and starts at the next boot: no systemd runs here",
+            "the hub is enabled and starts at the next boot under systemd, which does not run here",
         );
     }
     let (_, before) = look(cx).await?;
@@ -184,12 +193,13 @@ async fn pre_remove(cx: &Context, out: &Output) -> Result<()> {
             "the hub unit that is there is not this package's: it is left alone",
         );
     }
-    if let Some(reason) = ground.policy("stop").await {
-        say(out, format_args!("the hub is not stopped: {reason}"))?;
-    } else {
-        tools::invoke(&ground, "stop").await?;
-    }
-    tools::disable(&ground).await
+    let stopped = match ground.policy("stop").await {
+        Some(reason) => say(out, format_args!("the hub is not stopped: {reason}")),
+        None => tools::invoke(&ground, "stop").await,
+    };
+    // One that would not stop is at least not started again.
+    tools::disable(&ground).await?;
+    stopped
 }
 
 /// Nothing of the package's own is left; the box stays, unless it is to go too and is empty.

@@ -38,7 +38,7 @@ pub(super) fn in_the_way(unit: &Installed) -> Option<String> {
         return Some(format!("{} is a user's hub unit", path.display()));
     }
     match unit.state {
-        UnitState::Running { .. } => None,
+        UnitState::Running { .. } | UnitState::Starting => None,
         _ => on_port(unit.port),
     }
 }

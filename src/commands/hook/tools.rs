@@ -83,13 +83,14 @@ pub(super) async fn reload() -> Result<()> {
     .await
 }
 
-/// Has it start at boot.
-pub(super) async fn enable(ground: &Ground) -> Result<()> {
+/// Has it start at boot. `false`: nothing is here that could.
+pub(super) async fn enable(ground: &Ground) -> Result<bool> {
     let again = format!("systemctl enable --now {UNIT}");
     if ground.deb {
         // Where a unit was removed and comes back, an older package may have left it masked.
         must(&["deb-systemd-helper", "unmask", UNIT], SOON, &again).await?;
-        must(&["deb-systemd-helper", "enable", UNIT], SOON, &again).await
+        must(&["deb-systemd-helper", "enable", UNIT], SOON, &again).await?;
+        Ok(true)
     } else {
         systemctl(ground, "enable", &again).await
     }
@@ -133,7 +134,7 @@ pub(super) async fn disable(ground: &Ground) -> Result<()> {
         return Ok(());
     }
     // Enabled by hand, it is not in dpkg's books.
-    systemctl(ground, "disable", &again).await
+    systemctl(ground, "disable", &again).await.map(drop)
 }
 
 /// `start`, `stop` or `restart`.
@@ -147,15 +148,17 @@ pub(super) async fn invoke(ground: &Ground, action: &str) -> Result<()> {
     must(&[tool, action, UNIT], JOB, &again).await
 }
 
-/// Works on files alone where no systemd runs (systemctl(1), `--root`).
-async fn systemctl(ground: &Ground, verb: &str, again: &str) -> Result<()> {
+/// Works on files alone where no systemd runs (systemctl(1), `--root`). `false`: there is none.
+async fn systemctl(ground: &Ground, verb: &str, again: &str) -> Result<bool> {
     if !exists("systemctl") {
-        return Ok(());
+        return Ok(false);
     }
     let root = format!("--root={}", ground.root.display());
-    if ground.live {
-        must(&["systemctl", "--quiet", verb, UNIT], SOON, again).await
-    } else {
-        must(&["systemctl", "--quiet", &root, verb, UNIT], SOON, again).await
+    let mut argv = vec!["systemctl", "--quiet"];
+    if !ground.live {
+        argv.push(&root);
     }
+    argv.extend([verb, UNIT]);
+    must(&argv, SOON, again).await?;
+    Ok(true)
 }
