@@ -148,6 +148,15 @@ if [ -z "$system" ]; then
     say "\`parachute init\` makes the hub a service of yours; see \`parachute --help\`"
     exit 0
 fi
+box=/var/lib/parachute
 systemd-sysusers "$here/systemd/sysusers.conf"
 systemd-tmpfiles --create "$here/systemd/tmpfiles.conf"
-"$prefix/bin/parachute" --home /var/lib/parachute init --run-as parachute
+if ! [ -e "$unit" ]; then
+    "$prefix/bin/parachute" --home "$box" init --run-as parachute
+else
+    # A newer release: a hub that runs gets it, one that was stopped stays so.
+    "$prefix/bin/parachute" --home "$box" init --run-as parachute --no-start
+    if systemctl --quiet is-active parachute-hub.service; then
+        "$prefix/bin/parachute" --home "$box" restart hub
+    fi
+fi

@@ -3,9 +3,12 @@
 //! under test. Needs what boxes need, and dpkg; else tests say so and pass.
 #![allow(clippy::print_stdout)]
 
+mod files;
+mod formula;
 mod pid1;
 mod rpm;
 mod script;
+mod trouble;
 
 use crate::systemd::{Box, Done, UID, USER};
 use serde_json::Value;
@@ -395,54 +398,4 @@ fn a_legacy_detached_box_is_not_disturbed() {
     b.sh(&format!("kill -0 {before}"));
     b.as_user(&["/opt/legacy", "stop"]).exits(0);
     assert_ne!(UID, 0);
-}
-
-#[test]
-fn a_full_disk_and_a_killed_hook_fail_no_transaction() {
-    let Some(b) = Box::with_debs(&["0.8.0"]) else {
-        return;
-    };
-    // Books that take no more entries: the unit cannot be enabled.
-    let books = "/var/lib/systemd/deb-systemd-helper-enabled";
-    b.sh(&format!(
-        "mkdir -p {books}; mount -t tmpfs -o nr_inodes=1 tmpfs {books}"
-    ));
-    let done = b.deb("0.8.0");
-    assert!(done.err.contains("No space left on device"), "{done:?}");
-    assert!(done.err.contains("systemctl enable --now"), "{done:?}");
-    assert_eq!(
-        b.sh("dpkg-query -W -f '${Status}' parachute"),
-        "install ok installed"
-    );
-    b.sh(&format!("umount {books}"));
-    b.dpkg(&["-P", "parachute"]);
-
-    // A box that takes no more files: the hub cannot start.
-    b.sh(&format!(
-        "mkdir -p {HOME}; mount -t tmpfs -o nr_inodes=1 tmpfs {HOME}; chown parachute {HOME}"
-    ));
-    let done = b.deb("0.8.0");
-    assert!(done.err.contains("systemctl"), "{done:?}");
-    assert_eq!(
-        b.sh("dpkg-query -W -f '${Status}' parachute"),
-        "install ok installed"
-    );
-    b.sh("systemctl stop parachute-hub; systemctl reset-failed parachute-hub || true");
-    b.dpkg(&["-P", "parachute"]);
-    b.sh(&format!("umount {HOME} || true"));
-
-    b.write(
-        "/usr/local/sbin/deb-systemd-invoke",
-        "#!/bin/sh\nkill -9 $PPID\n",
-    );
-    b.sh("chmod +x /usr/local/sbin/deb-systemd-invoke");
-    let done = b.deb("0.8.0");
-    assert!(done.err.contains("systemctl enable --now"), "{done:?}");
-    assert_eq!(
-        b.sh("dpkg-query -W -f '${Status}' parachute"),
-        "install ok installed"
-    );
-    assert_eq!(b.is("active"), "inactive");
-    b.sh("rm /usr/local/sbin/deb-systemd-invoke; systemctl enable --now parachute-hub.service");
-    assert_eq!(b.version(), "0.8.0");
 }

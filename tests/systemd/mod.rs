@@ -132,17 +132,15 @@ impl Box {
 
     /// A command to be run as root in the box, in an environment without anything of ours.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        self.command_within(60, program)
+    }
+
+    /// The same, ended after this many seconds.
+    pub fn command_within(&self, seconds: u32, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
         command
-            .args([
-                "-t",
-                &self.pid.to_string(),
-                "-a",
-                "-r",
-                "-w",
-                "timeout",
-                "60",
-            ])
+            .args(["-t", &self.pid.to_string(), "-a", "-r", "-w"])
+            .args(["timeout", &seconds.to_string()])
             .arg(program)
             .env_clear()
             .envs([("PATH", PATH), ("LANG", "C.UTF-8")])

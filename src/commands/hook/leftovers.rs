@@ -124,6 +124,19 @@ mod tests {
         assert!(!home.at("hub").exists());
     }
 
+    /// Once the program is gone, a script does the same.
+    #[test]
+    fn the_script_of_the_package_takes_away_the_same() {
+        let script = include_str!("../../../packaging/deb/postrm");
+        let named = script.split("rm -rf -- ").nth(1).unwrap();
+        let named = named.split('\'').next().unwrap();
+        let mut named: Vec<_> = named.split(' ').collect();
+        let mut ours: Vec<_> = FILES.iter().copied().chain([FOLDER]).collect();
+        named.sort_unstable();
+        ours.sort_unstable();
+        assert_eq!(named, ours);
+    }
+
     #[test]
     fn a_link_in_the_hubs_place_is_removed_and_not_followed() {
         let (dir, home) = home();
