@@ -123,7 +123,7 @@ mod tests {
             {"name":"parachute-vault-work","port":1940,"paths":[],"health":"/h","version":"1"},
             {"name":"web","port":8080,"paths":[],"health":"/h","version":"1"}]}"#;
         let registry = Registry::parse(rows, Path::new("services.json")).unwrap();
-        let names = "vault nope hub parachute-vault web vault-work nope hub web";
+        let names = "vault nope hub parachute-vault web parachute-vault-work nope hub web";
         let names: Vec<String> = names.split(' ').map(str::to_owned).collect();
         let named = once(&names, |name| by_registry(&registry, name));
         let asked: Vec<&str> = named.iter().map(|n| n.asked.as_str()).collect();
