@@ -162,6 +162,7 @@ fn several_names_have_a_prefix_each() {
     let ran = sandbox.say("logs web database").expect(0);
     assert_eq!(ran.out, "web      | w1\nweb      | w2\ndatabase | d1\n");
     assert_eq!(sandbox.say("logs").expect(0).out, ran.out);
+    assert_eq!(sandbox.say("logs web database web").expect(0).out, ran.out);
     let coloured = sandbox.say("logs --color always").expect(0).out;
     assert!(
         coloured.contains("\x1b[36mweb      |\x1b[0m w1")

@@ -346,3 +346,29 @@ fn the_demo_clears_up_on_ctrl_c() {
     assert_eq!(status.code(), Some(130));
     assert!(!home.exists(), "its home is left");
 }
+
+#[test]
+fn an_origin_is_kept_by_a_start_of_something_and_by_no_other() {
+    let sandbox = Sandbox::new();
+    let start = |args: &[&str], exit: i32| {
+        let all = ["start", "--hub-origin"].iter().chain(args);
+        sandbox.run(all).expect(exit)
+    };
+    let kept = || sandbox.at("hub/origin").exists();
+    // Looked at before anything else, also where nothing would be done.
+    for bad in ["https://x/path?x", "https://x?y", "https://me@x"] {
+        start(&[bad, "--dry-run"], 2);
+        let ran = start(&[bad, "--json"], 2);
+        assert_eq!(ran.json()["error"]["code"], "usage", "{bad}");
+    }
+    start(&["https://box.example.org"], 3);
+    sandbox.module("x", &[]);
+    start(&["https://box.example.org", "nobody"], 3);
+    start(&["https://box.example.org", "x", "--dry-run"], 0);
+    assert!(!kept());
+    start(&["https://box.example.org/", "x"], 0);
+    assert_eq!(sandbox.text("hub/origin"), "https://box.example.org\n");
+    start(&["", "nobody"], 3);
+    assert!(kept());
+    sandbox.say("stop").expect(0);
+}

@@ -99,10 +99,14 @@ fn text(bytes: &[u8]) -> String {
 
 /// A line without the `[short] ` that the hub puts in front of it.
 pub fn bare<'a>(short: &str, line: &'a str) -> &'a str {
-    line.strip_prefix('[')
-        .and_then(|rest| rest.strip_prefix(short))
-        .and_then(|rest| rest.strip_prefix("] "))
-        .unwrap_or(line)
+    marked(short, line).unwrap_or(line)
+}
+
+/// What follows the hub's `[short] `; `None` for a line that does not begin with it.
+pub fn marked<'a>(short: &str, line: &'a str) -> Option<&'a str> {
+    line.strip_prefix('[')?
+        .strip_prefix(short)?
+        .strip_prefix("] ")
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ mod routes;
 mod token;
 mod verbs;
 
-pub use follow::{Follow, Heard, bare};
+pub use follow::{Follow, Heard, bare, marked};
 pub use health::Look;
 pub use instance::Identity;
 pub use judge::{Verdict, judge};

@@ -39,11 +39,11 @@ pub async fn run(_: &Args, site: &Site, out: &Output) -> Result<Exit> {
     let status = site.observe().await;
     let (health, exit) = match Registry::read(&site.home) {
         // Nobody can say then what should run here.
-        Err(error) if status.rows().next().is_none() => {
+        Err(error) => {
             out.warn(&error.message);
             ("failing", Exit::Failed)
         }
-        _ => word(&status),
+        Ok(_) => word(&status),
     };
     Ok(out.report(&Health {
         schema: SCHEMA,

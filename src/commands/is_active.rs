@@ -27,6 +27,8 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
             }
         },
         None => {
+            // Nobody can say what all of it is in a registry that cannot be read.
+            Registry::read(&site.home)?;
             status.rows().next().is_some() && status.rows().all(|row| row.state == State::Active)
         }
     };

@@ -28,7 +28,7 @@ pub async fn run(args: &Args, site: &mut Site, out: &Output) -> Result<Exit> {
         return Ok(driving::dry_run(
             out,
             "restart",
-            site.plan_restart(&targets).await?,
+            site.plan_restart(&targets, args.hub.how()).await?,
         ));
     }
     let changes = site.restart(&targets, args.hub.how()).await?;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::{Exit, Result},
-    lifecycle::Site,
+    lifecycle::{Origin, Site},
     output::Output,
 };
 
@@ -28,15 +28,16 @@ pub struct Args {
 /// Carries it out.
 pub async fn run(args: &Args, site: &mut Site, out: &Output) -> Result<Exit> {
     let targets = args.aim.targets();
+    let origin = args.hub_origin.as_deref().map(Origin::parse).transpose()?;
     if args.aim.dry_run {
         return Ok(driving::dry_run(
             out,
             "start",
-            site.plan_start(&targets).await?,
+            site.plan_start(&targets, args.hub.how()).await?,
         ));
     }
-    if let Some(origin) = &args.hub_origin {
-        site.keep_origin(origin)?;
+    if let Some(origin) = &origin {
+        site.keep_origin(origin.as_ref(), &targets)?;
     }
     let changes = site.start(&targets, args.hub.how()).await?;
     Ok(changes::report(out, "start", &changes))

@@ -51,10 +51,10 @@ impl For {
 pub async fn run(args: &Args, site: &Site, cx: &Context, out: &Output) -> Result<Exit> {
     let deadline = Instant::now() + Duration::from_secs(args.timeout);
     let first = site.observe().await;
-    if first.rows().next().is_none() {
-        // Nothing to see in a registry that cannot be read is no answer.
+    if args.names.is_empty() {
+        // Nobody can say what all of it is then.
         Registry::read(&site.home)?;
-        if args.names.is_empty() && args.want == For::Active {
+        if args.want == For::Active && first.rows().next().is_none() {
             return Err(Error::new(
                 Code::NotInstalled,
                 "nothing is installed on this box, so nothing will be active",
@@ -69,7 +69,7 @@ pub async fn run(args: &Args, site: &Site, cx: &Context, out: &Output) -> Result
             Some(first) => first,
             None => site.observe().await,
         };
-        let missing = missing(&now, args)?;
+        let missing = missing(site, &now, args)?;
         if missing.is_empty() {
             cx.tell.waiting(None);
             return Ok(out.answer("met", true, Exit::Success));
@@ -97,13 +97,18 @@ pub async fn run(args: &Args, site: &Site, cx: &Context, out: &Output) -> Result
 }
 
 /// Which of them are not there yet.
-fn missing(status: &BoxStatus, args: &Args) -> Result<Vec<String>> {
+fn missing(site: &Site, status: &BoxStatus, args: &Args) -> Result<Vec<String>> {
     let mut rows: Vec<&RowStatus> = Vec::new();
     if args.names.is_empty() {
         rows.extend(status.rows());
     }
     for name in &args.names {
-        rows.push(status.row(name).ok_or_else(|| unknown_in(status, name))?);
+        let Some(row) = status.row(name) else {
+            // Not to be seen in a registry that cannot be read is no answer.
+            Registry::read(&site.home)?;
+            return Err(unknown_in(status, name));
+        };
+        rows.push(row);
     }
     Ok(rows
         .into_iter()

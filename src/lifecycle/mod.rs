@@ -6,11 +6,13 @@ mod detached;
 mod detect;
 pub mod follow;
 mod managed;
+mod origin;
 mod site;
 mod stale;
 pub mod status;
 
 pub use detect::{detect, home, launchd, systemd_caller};
+pub use origin::Origin;
 pub use site::{Lifecycle, Site, Start};
 
 use crate::{

@@ -2,12 +2,8 @@
 //! there are two ways.
 
 use super::{
-    Change, Did, Targets,
-    detached::{Detached, nothing_installed},
-    follow::Stream,
-    managed::Managed,
-    stale,
-    status::BoxStatus,
+    Change, Did, Targets, detached::Detached, follow::Stream, managed::Managed, origin::Origin,
+    stale, status::BoxStatus,
 };
 use crate::{
     client::Client,
@@ -79,15 +75,8 @@ impl Site {
         let Lifecycle::Detached(way) = &self.way else {
             return Ok(Vec::new());
         };
-        let running = way.running()?;
+        let running = adoptable(way, how)?;
         if !running.is_empty() {
-            if !how.adopt {
-                return Err(Error::new(
-                    Code::Refused,
-                    format!("modules run here without a hub: {}", running.join(", ")),
-                )
-                .hint("`parachute start hub --adopt` restarts them under it; `parachute stop` ends them"));
-            }
             self.tell.say(&format!(
                 "stopping {}, to start again under the hub",
                 running.join(", ")
@@ -98,15 +87,20 @@ impl Site {
         if stopped.iter().any(|change| change.what.is_err()) {
             return Ok(stopped);
         }
-        let hub = way.hub().clone();
-        let port = hub.port;
-        let mut managed = Managed::new(&self.cx, &self.home, self.owner, Box::new(hub), port);
+        let mut managed = self.under_hub(way);
         if let Some(bound) = how.bound {
             managed.bound(bound);
         }
         let changes = managed.start(targets).await;
         self.way = Lifecycle::Managed(Box::new(managed));
         changes
+    }
+
+    /// The box as it is once a detached hub runs.
+    fn under_hub(&self, way: &Detached) -> Managed {
+        let hub = way.hub().clone();
+        let port = hub.port;
+        Managed::new(&self.cx, &self.home, self.owner, Box::new(hub), port)
     }
 
     /// Stops; one change each.
@@ -221,34 +215,39 @@ impl Site {
     }
 
     /// What `start` would do, in order.
-    pub async fn plan_start(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
+    pub async fn plan_start(
+        &self,
+        targets: &Targets,
+        how: Start,
+    ) -> Result<Vec<(String, Result<String>)>> {
         match &self.way {
             Lifecycle::Managed(way) => way.plan_start(targets).await,
-            Lifecycle::Detached(way) => {
+            Lifecycle::Detached(way) if targets.named_hub() => {
                 let mut plan = Vec::new();
-                if matches!(targets, Targets::Named(_)) && targets.hub() {
-                    plan.push(("hub".to_owned(), Ok("start a detached hub".to_owned())));
+                let running = adoptable(way, how)?;
+                if !running.is_empty() {
+                    let would =
+                        format!("stop {}, to start again under the hub", running.join(", "));
+                    plan.push(("hub".to_owned(), Ok(would)));
                 }
-                if let Some(rest) = targets.without_hub() {
-                    plan.extend(way.plan_start(&rest)?);
-                }
-                if plan.is_empty() {
-                    Err(nothing_installed())
-                } else {
-                    Ok(plan)
-                }
+                plan.push(("hub".to_owned(), Ok("start a detached hub".to_owned())));
+                plan.extend(self.under_hub(way).plan_modules(targets, "start").await);
+                Ok(plan)
             }
+            Lifecycle::Detached(way) => way.plan_start(targets),
         }
     }
 
     /// What `restart` would do, in order.
-    pub async fn plan_restart(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
+    pub async fn plan_restart(
+        &self,
+        targets: &Targets,
+        how: Start,
+    ) -> Result<Vec<(String, Result<String>)>> {
         match &self.way {
             Lifecycle::Managed(way) => way.plan_restart(targets).await,
-            Lifecycle::Detached(way) => match targets.without_hub() {
-                Some(rest) if !targets.named_hub() => way.plan_restart(&rest),
-                _ => self.plan_start(targets).await,
-            },
+            Lifecycle::Detached(_) if targets.named_hub() => self.plan_start(targets, how).await,
+            Lifecycle::Detached(way) => way.plan_restart(targets),
         }
     }
 
@@ -276,24 +275,42 @@ impl Site {
         }
     }
 
-    /// Keeps the origin of `--hub-origin` in `hub/origin`; an empty one is forgotten.
-    pub fn keep_origin(&self, origin: &str) -> Result<()> {
-        let origin = origin.trim().trim_end_matches('/');
-        if origin.is_empty() {
-            return files::remove(&self.home, rel::HUB_ORIGIN);
+    /// Keeps the origin of `--hub-origin` in `hub/origin`; none is forgotten. Not for a start of
+    /// nothing that is on this box.
+    pub fn keep_origin(&self, origin: Option<&Origin>, targets: &Targets) -> Result<()> {
+        if !self.has_any(targets) {
+            return Ok(());
         }
-        let web = ["http://", "https://"]
-            .iter()
-            .any(|s| origin.strip_prefix(s).is_some_and(|r| !r.is_empty()));
-        if !web || origin.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(Error::new(Code::Usage, format!("`{origin}` is no origin"))
-                .hint("an origin reads like `https://box.example.org`"));
+        match origin {
+            Some(origin) => origin.keep(&self.home),
+            None => files::remove(&self.home, rel::HUB_ORIGIN),
         }
-        files::replace(
-            &self.home,
-            rel::HUB_ORIGIN,
-            0o644,
-            format!("{origin}\n").as_bytes(),
-        )
     }
+
+    /// Is one of these on this box; so it is taken where nobody can say.
+    fn has_any(&self, targets: &Targets) -> bool {
+        let Ok(registry) = Registry::read(&self.home) else {
+            return true;
+        };
+        match (targets, &self.way) {
+            (Targets::Named(names), _) => names
+                .iter()
+                .any(|name| name == "hub" || registry.find(name).is_some()),
+            (Targets::Everything, Lifecycle::Managed(_)) => true,
+            (Targets::Everything, Lifecycle::Detached(_)) => !registry.rows.is_empty(),
+        }
+    }
+}
+
+/// The modules that run without a hub, to be restarted under one; refused unless that is meant.
+fn adoptable(way: &Detached, how: Start) -> Result<Vec<String>> {
+    let running = way.running()?;
+    if running.is_empty() || how.adopt {
+        return Ok(running);
+    }
+    Err(Error::new(
+        Code::Refused,
+        format!("modules run here without a hub: {}", running.join(", ")),
+    )
+    .hint("`parachute start hub --adopt` restarts them under it; `parachute stop` ends them"))
 }

@@ -76,6 +76,10 @@ impl ServiceManager for External {
         })
     }
 
+    fn refuses(&self, done: &str) -> Option<Error> {
+        Some(self.refused(done))
+    }
+
     async fn start(&self) -> Result<()> {
         Err(self.refused("started"))
     }

@@ -205,6 +205,11 @@ pub trait ServiceManager: Send + Sync {
     /// Returns once the manager says it is started again.
     async fn restart(&self) -> Result<()>;
 
+    /// Why it would carry out nothing of the kind on any hub; `done` is the verb as a participle.
+    fn refuses(&self, _done: &str) -> Option<Error> {
+        None
+    }
+
     /// As [`ServiceManager::start`], for no longer than this. What a person takes to type a
     /// password does not count.
     async fn start_within(&self, bound: Duration) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::{
     api::{HUB_SERVICE, Health, Logs, ModuleState, Ready, Started, Stopped},
     home::Home,
     keys::{Keys, Origins},
-    modules::registry::Registry,
+    modules::registry::{Registry, short_of},
     supervisor::{OpError, Supervisor},
 };
 use hyper::{
@@ -233,7 +233,7 @@ async fn operate(supervisor: &Supervisor, route: Route, query: Option<&str>) -> 
         Route::Module(short, Verb::Stop) => supervisor.stop(&short).await.map(|state| {
             let stopped = Stopped {
                 stopped: state.is_some(),
-                short,
+                short: short_of(&short).to_owned(),
                 state,
             };
             json(StatusCode::OK, &stopped)

@@ -61,6 +61,19 @@ pub(crate) struct Module {
     pub(crate) throws: Option<Throw>,
     /// Its buffered lines, without prefix.
     pub(crate) lines: Vec<String>,
+    /// How its log is followed.
+    pub(crate) streams: Streams,
+}
+
+/// What becomes of a log that is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Streams {
+    /// It goes on.
+    On,
+    /// It ends after the buffered lines.
+    Once,
+    /// This hub cannot follow: it answers as if it had not been asked to.
+    Never,
 }
 
 /// How a handler fails.
@@ -83,6 +96,7 @@ impl Default for Module {
             startable: true,
             throws: None,
             lines: Vec::new(),
+            streams: Streams::On,
         }
     }
 }
@@ -357,7 +371,8 @@ fn follow(play: &Play, request: &Request) -> Option<String> {
         .strip_prefix("/api/modules/")?
         .strip_suffix("/logs")?
         .to_owned();
-    let known = play.modules.get(&short)?.state.is_some();
+    let module = play.modules.get(&short)?;
+    let known = module.state.is_some() && module.streams != Streams::Never;
     let fine = play.make.drives(&short) && request.method == "GET";
     (known && fine && refused(play, request).is_none()).then_some(short)
 }
@@ -370,8 +385,11 @@ fn send_lines(stage: &Stage, mut stream: TcpStream, short: &str) {
     }
     let mut sent = 0;
     let mut lock = stage.play();
-    while let Some(module) = lock.as_ref().and_then(|play| play.modules.get(short)) {
-        let lines = module.lines.clone();
+    while let Some(module) = lock
+        .as_ref()
+        .and_then(|play| play.modules.get(short).cloned())
+    {
+        let lines = module.lines;
         drop(lock);
         for line in lines.iter().skip(sent) {
             let line = format!("[{short}] {line}\n");
@@ -380,6 +398,9 @@ fn send_lines(stage: &Stage, mut stream: TcpStream, short: &str) {
             }
         }
         sent = lines.len();
+        if module.streams == Streams::Once {
+            break;
+        }
         lock = stage.play();
         let more = |play: &Option<Play>| {
             let module = play.as_ref().and_then(|play| play.modules.get(short));
@@ -389,7 +410,6 @@ fn send_lines(stage: &Stage, mut stream: TcpStream, short: &str) {
             lock = stage.changed.wait(lock).unwrap_or_else(|e| e.into_inner());
         }
     }
-    drop(lock);
     let _ = stream.write_all(b"0\r\n\r\n");
 }
 

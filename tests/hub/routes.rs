@@ -160,6 +160,8 @@ fn what_cannot_be_done_has_its_own_code_each() {
         let answer = hub.post(&format!("/api/modules/{short}/stop")).expect(200);
         assert_eq!(answer, json!({"short": short, "stopped": false}));
     }
+    let answer = hub.post("/api/modules/parachute-vault/stop").expect(200);
+    assert_eq!(answer, json!({"short": "vault", "stopped": false}));
     for verb in ["install", "upgrade", "uninstall"] {
         hub.post(&format!("/api/modules/mute/{verb}"))
             .refused(501, "not_implemented");

@@ -71,14 +71,41 @@ fn a_verb_without_a_name_says_what_it_acts_on() {
     sandbox.module("beta", &[]);
     detached(&sandbox);
     for (verb, doing) in [
-        ("start", "starting"),
-        ("restart", "restarting"),
-        ("stop", "stopping"),
+        ("start", "the hub runs already"),
+        ("restart", "restarting the hub"),
+        ("stop", "stopping the hub"),
     ] {
         let said = sandbox.say(verb).expect(0).err;
-        let want = format!("{doing} the hub, and with it alpha, beta");
+        let want = format!("{doing}, and with it alpha, beta\n");
         assert!(said.contains(&want), "{verb}: {said}");
     }
+}
+
+#[test]
+fn a_start_of_everything_names_the_modules_that_a_running_hub_leaves_stopped() {
+    let sandbox = Sandbox::new();
+    sandbox.module("alpha", &[]);
+    sandbox.module("beta", &[]);
+    sandbox.module("gamma", &[]);
+    detached(&sandbox);
+    sandbox.say("stop alpha").expect(0);
+    let said = sandbox.say("start").expect(0).err;
+    let want = "the hub runs already, and with it beta, gamma\n\
+                alpha is not running and left so: `parachute start alpha` starts it\n";
+    assert_eq!(said, want);
+    sandbox.say("stop gamma").expect(0);
+    let said = sandbox.say("start").expect(0).err;
+    assert!(
+        said.contains(
+            "alpha, gamma are not running and left so: \
+             `parachute start alpha gamma` starts them\n"
+        ),
+        "{said}"
+    );
+    // Without a word of the hub's on its modules, nothing is said of them.
+    fs::remove_file(sandbox.at("operator.token")).unwrap();
+    assert_eq!(sandbox.say("start").expect(0).err, "the hub runs already\n");
+    sandbox.say("stop").expect(0);
 }
 
 #[test]

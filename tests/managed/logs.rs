@@ -3,20 +3,21 @@
 
 use super::{detached, other_make};
 use crate::{
-    fakes::hub::{Make, running},
+    fakes::hub::{Make, Streams, running},
     sandbox::{Guarded, Sandbox, until, until_true},
 };
 use std::{
-    io::{BufRead, BufReader},
+    fs,
+    io::{BufRead, BufReader, Write},
     process::Stdio,
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{Receiver, TryRecvError, channel},
 };
 
 /// `logs -f` and its lines as they come.
 struct Followed {
     lines: Receiver<String>,
     seen: Vec<String>,
-    _child: Guarded,
+    child: Guarded,
 }
 
 impl Followed {
@@ -37,7 +38,7 @@ impl Followed {
         Self {
             lines,
             seen: Vec::new(),
-            _child: Guarded(child),
+            child: Guarded(child),
         }
     }
 
@@ -51,6 +52,22 @@ impl Followed {
                 .any(|line| line.contains(what))
                 .then_some(())
         });
+    }
+
+    /// Waits until it ends by itself; gives its exit status.
+    #[track_caller]
+    fn end(&mut self) -> Option<i32> {
+        let child = &mut self.child.0;
+        let status = until("the end", || child.try_wait().unwrap());
+        until_true("the last line", || {
+            loop {
+                match self.lines.try_recv() {
+                    Ok(line) => self.seen.push(line),
+                    Err(error) => break error == TryRecvError::Disconnected,
+                }
+            }
+        });
+        status.code()
     }
 
     fn count(&mut self, what: &str) -> usize {
@@ -120,20 +137,73 @@ fn other_makes_give_their_buffer_and_follow() {
 
 #[test]
 fn another_makes_stream_is_taken_up_again_after_its_hub_has_gone() {
+    for make in Make::ALL {
+        let sandbox = Sandbox::new();
+        let (hub, _kept, _) = other_make(&sandbox, make);
+        hub.module("vault", |m| {
+            m.state = Some(running(4711));
+            m.lines = vec!["before".into()];
+        });
+        let mut followed = Followed::of(&sandbox, "logs vault -f");
+        followed.wait("before");
+        if make >= Make::V0_7_15 {
+            let next = r#"{"instance":"the next boot"}"#;
+            sandbox.file("hub-instance.json", next);
+            hub.with(|play| play.instance = "the next boot".into());
+        }
+        // Its next life has not come to the module yet.
+        hub.module("vault", |m| m.state = None);
+        hub.cut();
+        let asked = hub.seen().len();
+        until_true("it to be asked again", || {
+            let follows = |line: &String| line.ends_with("?follow=1");
+            hub.seen().iter().skip(asked).any(follows)
+        });
+        hub.module("vault", |m| {
+            m.state = Some(running(4712));
+            m.lines = vec!["after".into()];
+        });
+        followed.wait("after");
+        assert_eq!(followed.count("before"), 1, "{make:?}");
+    }
+}
+
+#[test]
+fn a_stream_that_ends_under_a_hub_that_stays_is_the_end() {
+    for make in Make::ALL {
+        for streams in [Streams::Once, Streams::Never] {
+            let sandbox = Sandbox::new();
+            let (hub, _kept, _) = other_make(&sandbox, make);
+            hub.module("vault", |m| {
+                m.state = Some(running(4711));
+                m.lines = vec!["one".into(), "two".into()];
+                m.streams = streams;
+            });
+            let mut followed = Followed::of(&sandbox, "logs vault -f");
+            assert_eq!(followed.end(), Some(0), "{make:?} {streams:?}");
+            assert_eq!(followed.seen, ["one", "two"], "{make:?} {streams:?}");
+            let follows = |line: &&String| line.ends_with("?follow=1");
+            assert_eq!(hub.seen().iter().filter(follows).count(), 1, "{make:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_hub_does_not_give_is_followed_in_its_log() {
     let sandbox = Sandbox::new();
-    let (hub, _kept, _) = other_make(&sandbox, Make::V0_7_15);
-    hub.module("vault", |m| {
-        m.state = Some(running(4711));
-        m.lines = vec!["before".into()];
-    });
-    let mut followed = Followed::of(&sandbox, "logs vault -f");
-    followed.wait("before");
-    let next = r#"{"instance":"the next boot"}"#;
-    sandbox.file("hub-instance.json", next);
-    hub.with(|play| play.instance = "the next boot".into());
-    hub.module("vault", |m| m.lines = vec!["after".into()]);
-    hub.cut();
-    followed.wait("after");
+    let (hub, _kept, _) = other_make(&sandbox, Make::V0_6_3);
+    let log = sandbox.file(
+        "hub/logs/hub.log",
+        "[notes] old\nhub up\n[notes] first\n[vault] not this\n[notes] second\n",
+    );
+    let mut followed = Followed::of(&sandbox, "logs notes -f -n 2");
+    followed.wait("second");
+    let mut log = fs::File::options().append(true).open(log).unwrap();
+    log.write_all(b"[notesy] nor this\n[notes] third\n")
+        .unwrap();
+    followed.wait("third");
+    assert_eq!(followed.seen, ["first", "second", "third"]);
+    drop(hub);
 }
 
 #[test]

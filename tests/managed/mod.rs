@@ -6,6 +6,8 @@
 mod degraded;
 mod dispatch;
 mod logs;
+mod names;
+mod plans;
 mod verbs;
 
 use crate::{

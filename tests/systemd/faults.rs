@@ -30,6 +30,21 @@ fn a_hub_that_cannot_boot_is_failing_with_count_and_cause_not_pending() {
     b.wait_for("systemctl is-failed -q parachute-hub");
     let status = b.status(Actor::Root);
     assert_eq!(status["hub"]["state"], "failing", "{status}");
+    // The cause is that of the last start, and there will be no other.
+    let notes = status["hub"]["notes"].to_string();
+    assert!(notes.contains("exit code 2"), "{status}");
+    assert!(
+        notes.contains("systemd does not start it again by itself"),
+        "{status}"
+    );
+    // Stopped, it has failed no longer.
+    let plan = b.act(Actor::Root, &["stop", "--dry-run"]).ok();
+    assert!(plan.contains("forget the hub, which has failed"), "{plan}");
+    let stopped = b.act(Actor::Root, &["stop"]).ok();
+    assert!(stopped.contains("already stopped"), "{stopped}");
+    b.act(Actor::Root, &["status"]).exits(0);
+    let hub = b.row(Actor::Root, "hub");
+    assert_eq!(hub["state"], "inactive", "{hub}");
     // Mended, it starts at once, whatever its limit says.
     b.sh(&format!("rm -r {FILE}.d; systemctl daemon-reload"));
     b.act(Actor::Root, &["start"]).ok();
@@ -78,7 +93,57 @@ fn a_bus_that_is_down_does_not_hide_a_hub_that_is_up() {
           systemctl stop parachute-hub",
     );
     b.act(Actor::Root, &["status"]).exits(5);
+    for verb in ["stop", "start", "restart"] {
+        let unknown = b.act(Actor::Root, &[verb, "alpha"]).exits(5);
+        assert!(unknown.err.contains("cannot be reached"), "{unknown:?}");
+    }
     assert_eq!((b.pids("3001"), b.pids("3002")), (vec![], vec![]));
+}
+
+#[test]
+fn a_unit_that_is_stopped_is_planned_for_and_started_as_what_it_is() {
+    let Some(b) = Box::start() else { return };
+    b.hub(Actor::Root);
+    b.comes_up(Actor::Root);
+    b.act(Actor::Root, &["stop"]).ok();
+    let plan = |args: &[&str]| b.act(Actor::Root, &[args, &["--dry-run"]].concat()).ok();
+    assert_eq!(plan(&["stop"]), "would leave the hub stopped\n");
+    assert_eq!(
+        plan(&["stop", "alpha"]),
+        "would leave alpha stopped, as its hub is\n"
+    );
+    assert_eq!(plan(&["start"]), "would have systemd start the hub\n");
+    let started = b.act(Actor::Root, &["start"]).exits(0);
+    assert!(
+        started
+            .err
+            .contains("starting the hub, and with it alpha, beta\n"),
+        "{started:?}"
+    );
+}
+
+#[test]
+fn logs_of_a_stopped_hub_of_other_make_are_its_own_and_not_those_of_an_older_era() {
+    let Some(b) = Box::start() else { return };
+    b.user(false);
+    b.module("web", "3001", &[]);
+    b.write(
+        FILE,
+        "[Service]\nUser=alex\nEnvironment=PARACHUTE_HOME=/home/alex/.parachute\n\
+         ExecStart=/usr/bin/bun /opt/parachute/hub.js serve\n",
+    );
+    b.sh("systemctl daemon-reload; systemctl enable parachute-hub 2>&1 || true");
+    b.write("/home/alex/.parachute/web/logs/web.log", "of another era\n");
+    b.write(
+        "/home/alex/.parachute/hub/logs/hub.log",
+        "hub up\n[web] from the hub log\n",
+    );
+    b.sh("chown -R alex: /home/alex/.parachute");
+    let logs = b.act(
+        Actor::Root,
+        &["--home", "/home/alex/.parachute", "logs", "web"],
+    );
+    assert_eq!(logs.ok(), "from the hub log\n");
 }
 
 #[test]

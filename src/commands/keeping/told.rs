@@ -90,6 +90,11 @@ impl Report for Told {
                 to,
                 "{good}would{good:#} start the hub and wait for its health"
             )?,
+            None if self.steps.is_empty() && self.verb == "uninstall-unit" => writeln!(
+                to,
+                "{good}·{good:#} nothing to do: there is no unit at {}",
+                self.unit.path.display()
+            )?,
             None if self.steps.is_empty() => writeln!(
                 to,
                 "{good}·{good:#} nothing to do: {} is as it should be",

@@ -221,17 +221,21 @@ impl Detached {
         &self.hub
     }
 
-    /// The short names that names mean; the hub has a log even where none runs.
+    /// The short names that names mean, none twice; the hub has a log even where none runs.
     fn shorts(&self, names: &[String]) -> Result<Vec<String>> {
         let registry = self.registry()?;
-        resolve(&registry, names)
-            .into_iter()
-            .map(|(name, row)| match row {
-                _ if name == "hub" => Ok(name),
-                Ok(row) => Ok(registry.process_of(&row).short().to_owned()),
-                Err(error) => Err(error),
-            })
-            .collect()
+        let mut shorts: Vec<String> = Vec::new();
+        for (name, row) in resolve(&registry, names) {
+            let short = match row {
+                _ if name == "hub" => name,
+                Ok(row) => registry.process_of(&row).short().to_owned(),
+                Err(error) => return Err(error),
+            };
+            if !shorts.contains(&short) {
+                shorts.push(short);
+            }
+        }
+        Ok(shorts)
     }
 
     fn registry(&self) -> Result<Registry> {

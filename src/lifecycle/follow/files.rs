@@ -65,6 +65,11 @@ impl Files {
         })
     }
 
+    /// What would be shown first, and is not then.
+    pub(super) fn take_first(&mut self) -> Vec<Line> {
+        std::mem::take(&mut self.first)
+    }
+
     /// The next lines, at least one; waits for as long as it takes.
     pub async fn next(&mut self) -> Result<Vec<Line>> {
         loop {

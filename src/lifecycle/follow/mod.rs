@@ -3,11 +3,14 @@
 
 mod cutter;
 mod files;
+mod hub;
+mod marked;
 
 pub use files::Files;
+pub use marked::Marked;
 
 use crate::{
-    client::{Client, Heard, bare},
+    client::Client,
     error::{Code, Error, Result},
     home::Home,
     manager::Tail,
@@ -16,7 +19,6 @@ use cutter::Cutter;
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
 };
 use tokio::{io::AsyncReadExt, sync::mpsc, task::JoinSet};
 
@@ -81,6 +83,20 @@ impl Stream {
         });
     }
 
+    /// Adds a module's lines among those of its hub's log file.
+    pub fn marked(&mut self, mut marked: Marked) {
+        let to = self.sender.clone();
+        self.followers.spawn(async move {
+            loop {
+                let lines = marked.next().await;
+                let failed = lines.is_err();
+                if to.send(lines).await.is_err() || failed {
+                    return;
+                }
+            }
+        });
+    }
+
     /// Adds one file anywhere on this machine.
     pub fn file(&mut self, who: &str, path: &Path, tail: &Tail) -> Result<()> {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
@@ -134,41 +150,9 @@ impl Stream {
     pub fn hub(&mut self, client: Client, short: String) {
         let to = self.sender.clone();
         self.followers.spawn(async move {
-            if let Err(error) = follow_hub(&client, &short, &to).await {
+            if let Err(error) = hub::follow(&client, &short, &to).await {
                 let _ = to.send(Err(error)).await;
             }
         });
-    }
-}
-
-/// How long a hub that went away is waited for.
-const RETURN: Duration = Duration::from_secs(24 * 3600);
-
-async fn follow_hub(
-    client: &Client,
-    short: &str,
-    to: &mpsc::Sender<Result<Vec<Line>>>,
-) -> Result<()> {
-    loop {
-        let before = client
-            .health()
-            .await
-            .ok()
-            .and_then(|health| health.instance);
-        let mut follow = client.follow(short).await?;
-        while let Heard::Line(line) = follow.next().await {
-            let line = Line {
-                who: short.to_owned(),
-                text: bare(short, &line).to_owned(),
-            };
-            if to.send(Ok(vec![line])).await.is_err() {
-                return Ok(());
-            }
-        }
-        // The same boot of the hub: then it was the module that went.
-        match client.health().await {
-            Ok(health) if health.instance == before && before.is_some() => return Ok(()),
-            _ => client.wait_healthy(RETURN, before.as_deref()).await?,
-        };
     }
 }

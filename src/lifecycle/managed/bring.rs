@@ -21,14 +21,11 @@ impl Managed {
                 };
                 return Ok(Did::AlreadyRunning { pid });
             }
-            // Somebody else's hub, or one that does not answer: starting a second one helps nobody.
-            Err(e) if matches!(e.code, Code::WrongHub) => return Err(e),
-            // One that nobody here could start says more about itself than that.
-            Err(e) if self.manager.name() == "external" => return Err(e),
-            Err(_) => {}
-        }
-        if let Some(trouble) = &self.trouble {
-            return Err(trouble.clone());
+            Err(silent) => {
+                if let Some(error) = self.hindered(&silent) {
+                    return Err(error);
+                }
+            }
         }
         self.tell.waiting(Some("waiting for the hub"));
         let started = self.manager.start_within(self.start_bound).await;
@@ -41,6 +38,16 @@ impl Managed {
         Ok(Did::Started {
             pid: self.pid().await,
         })
+    }
+
+    /// Why a hub that does not answer is not started; `None` when it is.
+    pub(super) fn hindered(&self, silent: &Error) -> Option<Error> {
+        // Somebody else's hub, or one that does not answer: starting a second one helps nobody.
+        // And one that nobody here could start says more about itself than that.
+        if silent.code == Code::WrongHub || self.manager.name() == "external" {
+            return Some(silent.clone());
+        }
+        self.trouble.clone()
     }
 
     pub(super) async fn hub_down(&self) -> Result<Did> {

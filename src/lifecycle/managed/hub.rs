@@ -57,7 +57,19 @@ pub(super) fn judge(
         }
         Ok(unit) => {
             notes.extend(unit.notes.iter().cloned());
-            of_unit(&unit.state, healthy, unit.restarts, &mut notes)
+            let state = of_unit(&unit.state, healthy, unit.restarts, &mut notes);
+            // systemd has its unit start again after a failure: one that stays failed has used its
+            // starts up, whatever its last failure was.
+            if let UnitState::Failed { cause } = &unit.state
+                && manager == "systemd"
+                && *cause != Cause::StartLimit
+            {
+                notes.push(
+                    "systemd does not start it again by itself; `parachute start hub` does"
+                        .to_owned(),
+                );
+            }
+            state
         }
     };
     if let Err(error) = health
@@ -95,11 +107,10 @@ fn of_unit(
             cause: why,
             attempts,
         } => {
-            notes.push(format!(
-                "it keeps failing ({}): {}",
-                times(*attempts),
-                cause(why)
-            ));
+            notes.push(match attempts {
+                0 => format!("it has failed and is started again: {}", cause(why)),
+                n => format!("it keeps failing ({}): {}", times(*n), cause(why)),
+            });
             State::Failing
         }
         UnitState::Failed { cause: why } => {
@@ -174,4 +185,27 @@ fn nth(count: u32) -> String {
             _ => "th",
         }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notes_of(state: UnitState) -> Vec<String> {
+        let mut notes = Vec::new();
+        assert_eq!(of_unit(&state, false, None, &mut notes), State::Failing);
+        notes
+    }
+
+    #[test]
+    fn a_first_failure_is_not_counted() {
+        let retrying = |attempts| UnitState::Retrying {
+            cause: Cause::Exit(2),
+            attempts,
+        };
+        let said = "it has failed and is started again: it ended with exit code 2";
+        assert_eq!(notes_of(retrying(0)), [said]);
+        let said = "it keeps failing (once): it ended with exit code 2";
+        assert_eq!(notes_of(retrying(1)), [said]);
+    }
 }

@@ -3,12 +3,12 @@
 
 use super::Managed;
 use crate::{
-    client::bare,
-    error::{Code, Error, Result},
+    client::{bare, marked},
+    error::Result,
     home::rel,
     lifecycle::{
         Targets,
-        follow::{Files, Stream},
+        follow::{Files, Marked, Stream},
         since,
     },
     manager::{Follow, Tail},
@@ -22,21 +22,25 @@ pub(super) async fn tails(
     targets: &Targets,
     tail: &Tail,
 ) -> Result<Vec<(String, Vec<String>)>> {
-    let names: Vec<String> = match targets {
+    let names: Vec<(String, Result<String>)> = match targets {
         Targets::Everything => std::iter::once("hub".to_owned())
             .chain(managed.module_names())
+            .map(|name| (name.clone(), Ok(name)))
             .collect(),
-        Targets::Named(names) => names.clone(),
+        Targets::Named(names) => {
+            let named = managed.named(names).await.into_iter();
+            named.map(|named| (named.asked, named.short)).collect()
+        }
     };
     let mut out = Vec::new();
-    for name in names {
-        let lines = if name == "hub" {
-            hub(managed, tail).await
-        } else {
-            module(managed, &name, tail).await
+    for (name, short) in names {
+        let short = short?;
+        let lines = match short.as_str() {
+            "hub" => hub(managed, tail).await,
+            short => module(managed, short, tail).await,
         };
         match lines {
-            Ok((name, lines)) => out.push((name, lines)),
+            Ok(lines) => out.push((short, lines)),
             // Everything: what has no log here does not hide the others'.
             Err(error) if *targets == Targets::Everything => {
                 managed.tell.warn(&format!("{name}: {}", error.message))
@@ -47,75 +51,52 @@ pub(super) async fn tails(
     Ok(out)
 }
 
-async fn hub(managed: &Managed, tail: &Tail) -> Result<(String, Vec<String>)> {
+async fn hub(managed: &Managed, tail: &Tail) -> Result<Vec<String>> {
     let lines = managed.manager.logs(tail).await?;
     // systemd and launchd go by the time themselves.
-    let lines = match managed.manager.name() {
+    Ok(match managed.manager.name() {
         "pidfile" => since(lines, "hub", tail, &*managed.tell),
         _ => lines,
-    };
-    Ok(("hub".to_owned(), lines))
+    })
 }
 
-async fn module(managed: &Managed, name: &str, tail: &Tail) -> Result<(String, Vec<String>)> {
-    let short = short(managed, name)?;
-    if has_file(managed, &short) && hub_is_ours(managed).await {
-        let lines = logfile::tail(&managed.home, &rel::log(&short), tail.lines)?;
-        let lines = since(lines, &short, tail, &*managed.tell);
-        return Ok((short, lines));
-    }
-    match managed.client.logs(&short).await {
-        Ok(lines) => {
-            let from = lines.len().saturating_sub(tail.lines);
-            let lines = lines[from..]
-                .iter()
-                .map(|line| bare(&short, line).to_owned())
-                .collect();
-            let lines = since(lines, &short, tail, &*managed.tell);
-            Ok((short, lines))
-        }
-        Err(error) => match from_hub_log(managed, &short, tail) {
-            Some(lines) => {
-                let lines = since(lines, &short, tail, &*managed.tell);
-                Ok((short, lines))
+async fn module(managed: &Managed, short: &str, tail: &Tail) -> Result<Vec<String>> {
+    let lines = if has_file(managed, short) && hub_is_ours(managed).await {
+        logfile::tail(&managed.home, &rel::log(short), tail.lines)?
+    } else {
+        match managed.client.logs(short).await {
+            Ok(lines) => {
+                let from = lines.len().saturating_sub(tail.lines);
+                let bare = |line: &String| bare(short, line).to_owned();
+                lines[from..].iter().map(bare).collect()
             }
-            None => Err(error),
-        },
-    }
+            Err(error) => from_hub_log(managed, short, tail).ok_or(error)?,
+        }
+    };
+    Ok(since(lines, short, tail, &*managed.tell))
 }
 
-/// A hub that does not answer cannot be told by its version; a module's own log file can.
+/// A hub that does not answer cannot be told by its version; by its unit it can.
 async fn hub_is_ours(managed: &Managed) -> bool {
-    managed.client.look().await.map_or(true, |look| look.ours())
+    match managed.client.look().await {
+        Ok(look) => look.ours(),
+        Err(_) => managed.ours,
+    }
 }
 
 fn has_file(managed: &Managed, short: &str) -> bool {
     matches!(files::open(&managed.home, rel::log(short)), Ok(Some(_)))
 }
 
-/// The `[short] ` lines among the last ones of the hub's own log file.
+/// The `[short] ` lines among the last ones of the hub's own log file; `None` when there are none.
 fn from_hub_log(managed: &Managed, short: &str, tail: &Tail) -> Option<Vec<String>> {
-    const BACK: usize = 20_000;
-    let lines = logfile::tail(&managed.home, rel::HUB_LOG.as_ref(), BACK).ok()?;
-    let mark = format!("[{short}] ");
-    let own: Vec<String> = lines
-        .iter()
-        .filter_map(|line| line.strip_prefix(&mark).map(str::to_owned))
-        .collect();
-    (!own.is_empty()).then(|| own[own.len().saturating_sub(tail.lines)..].to_vec())
+    let lines = logfile::tail(&managed.home, rel::HUB_LOG.as_ref(), Marked::BACK).ok()?;
+    let own: Vec<&str> = lines.iter().filter_map(|l| marked(short, l)).collect();
+    let last = &own[own.len().saturating_sub(tail.lines)..];
+    (!own.is_empty()).then(|| last.iter().map(|&line| line.to_owned()).collect())
 }
 
-fn short(managed: &Managed, name: &str) -> Result<String> {
-    match managed.shorts(&Targets::Named(vec![name.to_owned()])).pop() {
-        Some((_, short)) => short,
-        None => Err(Error::new(
-            Code::NotInstalled,
-            format!("no module `{name}` on this box"),
-        )),
-    }
-}
-
-/// Follows these names together.
+/// Follows these names together, as [`tails`] has given them.
 pub(super) async fn follow(managed: &Managed, names: &[String], tail: &Tail) -> Result<Stream> {
     let ours = hub_is_ours(managed).await;
     let mut stream = Stream::new();
@@ -126,13 +107,13 @@ pub(super) async fn follow(managed: &Managed, names: &[String], tail: &Tail) -> 
                 Follow::Program(argv) => stream.program("hub", &argv)?,
                 Follow::File(path) => stream.file("hub", &path, tail)?,
             }
-            continue;
-        }
-        let short = short(managed, name)?;
-        if ours {
-            on_disk.push((short.clone(), rel::log(&short)));
+        } else if ours {
+            on_disk.push((name.clone(), rel::log(name)));
+        } else if managed.client.logs(name).await.is_ok() {
+            stream.hub(managed.client.clone(), name.clone());
         } else {
-            stream.hub(managed.client.clone(), short);
+            // The hub does not give it, so there are its lines in the hub's log.
+            stream.marked(Marked::new(&managed.home, name, tail)?);
         }
     }
     if !on_disk.is_empty() {

@@ -5,6 +5,7 @@ mod bring;
 mod hub;
 mod logs;
 mod modules;
+mod names;
 mod observe;
 mod plan;
 
@@ -17,6 +18,7 @@ use crate::{
     manager::{Changes, Installed, ServiceManager, Tail},
 };
 use modules::Work;
+use names::Named;
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -46,6 +48,8 @@ pub struct Managed {
     found: Mutex<Option<Installed>>,
     /// Why the unit's manager cannot be asked.
     trouble: Option<Error>,
+    /// The hub is of this program's make, as far as its unit tells.
+    ours: bool,
     start_bound: Duration,
     tell: Arc<dyn Teller>,
 }
@@ -65,6 +69,7 @@ impl Managed {
             manager,
             found: Mutex::default(),
             trouble: None,
+            ours: true,
             start_bound: START_BOUND,
             tell: cx.tell.clone(),
         }
@@ -72,9 +77,9 @@ impl Managed {
 
     /// A hub with a unit; what the unit says of port and user is the truth.
     pub(super) fn unit(cx: &Context, home: &Home, owner: u32, unit: Found) -> Self {
-        let (port, uid) = match unit.installed.as_ref().ok().or(unit.guess.as_ref()) {
-            Some(installed) => (installed.port, installed.uid),
-            None => (crate::api::HUB_PORT, None),
+        let (port, uid, ours) = match unit.installed.as_ref().ok().or(unit.guess.as_ref()) {
+            Some(installed) => (installed.port, installed.uid, installed.ours),
+            None => (crate::api::HUB_PORT, None, true),
         };
         let allowed = std::iter::once(owner).chain(uid).collect();
         let (found, trouble) = match unit.installed {
@@ -87,6 +92,7 @@ impl Managed {
             manager: unit.manager,
             found: Mutex::new(found),
             trouble,
+            ours,
             start_bound: START_BOUND,
             tell: cx.tell.clone(),
         }
@@ -109,59 +115,67 @@ impl Managed {
 
     /// Starts the hub, and the modules named.
     pub async fn start(&self, targets: &Targets) -> Result<Vec<Change>> {
-        if let Some(strangers) = self.strangers(targets) {
+        let named = self.modules_named(targets).await;
+        if !targets.hub()
+            && let Some(strangers) = names::strangers(&named)
+        {
             return Ok(strangers);
         }
-        self.announce("starting", targets);
-        let mut changes = Vec::new();
-        let hub = self.hub_up().await;
-        let failed = hub.as_ref().err().cloned();
-        if targets.hub() || failed.is_some() || matches!(hub, Ok(Did::Started { .. })) {
-            changes.push(Change {
-                who: "hub".to_owned(),
-                what: hub,
-            });
+        if *targets == Targets::Everything {
+            self.announce_start().await;
         }
-        if failed.is_none() {
-            changes.extend(self.each(targets, Work::Start).await);
-        }
-        Ok(changes)
+        self.with_hub_up(named, targets.hub(), Work::Start).await
     }
 
     /// Stops the hub and with it its modules, or the modules named.
     pub async fn stop(&self, targets: &Targets) -> Result<Vec<Change>> {
-        if targets.hub() {
-            self.announce("stopping", targets);
-            let what = self.hub_down().await;
-            return Ok(vec![Change {
-                who: "hub".to_owned(),
-                what,
-            }]);
+        let named = self.modules_named(targets).await;
+        if !targets.hub() {
+            return Ok(self.each(named, Work::Stop).await);
         }
-        Ok(self.each(targets, Work::Stop).await)
+        self.announce("stopping", targets);
+        let what = self.hub_down().await;
+        let modules = match what {
+            Ok(did) => modules::gone_too(named, did),
+            // What was named can still be stopped one by one.
+            Err(_) => self.each(named, Work::Stop).await,
+        };
+        Ok(hub_first(what, modules))
     }
 
     /// Restarts the hub and with it its modules, or the modules named.
     pub async fn restart(&self, targets: &Targets) -> Result<Vec<Change>> {
+        let named = self.modules_named(targets).await;
         if targets.hub() {
             self.announce("restarting", targets);
             let what = self.hub_again().await;
-            return Ok(vec![Change {
-                who: "hub".to_owned(),
-                what,
-            }]);
+            let modules = match &what {
+                Ok(_) => self.each(named, Work::Await).await,
+                Err(_) if self.client.own_health().await.is_ok() => {
+                    self.each(named, Work::Restart).await
+                }
+                Err(error) => names::stranded(named, "restarted", error),
+            };
+            return Ok(hub_first(what, modules));
         }
-        if let Some(strangers) = self.strangers(targets) {
+        if let Some(strangers) = names::strangers(&named) {
             return Ok(strangers);
         }
-        let mut changes = Vec::new();
-        match self.hub_up().await {
-            Ok(did @ Did::Started { .. }) => changes.push(Change::did("hub", did)),
-            Ok(_) => {}
-            Err(error) => return Ok(vec![Change::failed("hub", error)]),
-        }
-        changes.extend(self.each(targets, Work::Restart).await);
-        Ok(changes)
+        self.with_hub_up(named, false, Work::Restart).await
+    }
+
+    /// Does one thing to each module named, with the hub up; the hub's own change is told when it
+    /// is wanted, or when something was done about it.
+    async fn with_hub_up(&self, named: Vec<Named>, hub: bool, work: Work) -> Result<Vec<Change>> {
+        let what = self.hub_up().await;
+        let modules = match &what {
+            Ok(_) => self.each(named, work).await,
+            Err(error) => names::stranded(named, work.done(), error),
+        };
+        Ok(match what {
+            Ok(Did::AlreadyRunning { .. }) if !hub => modules,
+            what => hub_first(what, modules),
+        })
     }
 
     /// How everything stands; never fails for what it finds.
@@ -207,4 +221,12 @@ impl Managed {
     pub async fn follow(&self, names: &[String], tail: &Tail) -> Result<Stream> {
         logs::follow(self, names, tail).await
     }
+}
+
+fn hub_first(what: Result<Did>, modules: Vec<Change>) -> Vec<Change> {
+    let hub = Change {
+        who: "hub".to_owned(),
+        what,
+    };
+    std::iter::once(hub).chain(modules).collect()
 }

@@ -1,10 +1,11 @@
-//! Modules of a managed box: who is meant, and asking the hub for each of them side by side.
+//! Modules of a managed box: asking the hub for each of them side by side, and saying so.
 
-use super::Managed;
+use super::{Managed, names::Named};
 use crate::{
-    client::{Client, Verb},
+    api::{ModuleList, ModuleStatus},
+    client::{Client, Verb, state_of},
     error::{Code, Result},
-    lifecycle::{Change, Did, Targets, unknown},
+    lifecycle::{Change, Did, Targets},
     manager::UnitState,
     modules::registry::{Registry, Row},
 };
@@ -16,9 +17,20 @@ pub(super) enum Work {
     Start,
     Stop,
     Restart,
+    /// It comes up anew with its hub, which has just been restarted.
+    Await,
 }
 
 impl Work {
+    /// What was done when it is over.
+    pub(super) fn done(self) -> &'static str {
+        match self {
+            Self::Start => "started",
+            Self::Stop => "stopped",
+            Self::Restart | Self::Await => "restarted",
+        }
+    }
+
     async fn carry_out(self, client: &Client, short: String) -> Change {
         let what = match self {
             Self::Start => client
@@ -30,6 +42,10 @@ impl Work {
                 }),
             Self::Restart => client
                 .bring_up(Verb::Restart, &short)
+                .await
+                .map(|reached| Did::Restarted { pid: reached.pid }),
+            Self::Await => client
+                .bring_up(Verb::Start, &short)
                 .await
                 .map(|reached| Did::Restarted { pid: reached.pid }),
             Self::Stop => client
@@ -45,19 +61,13 @@ impl Work {
 }
 
 impl Managed {
-    pub(super) fn rows(&self) -> Registry {
-        Registry::read(&self.home).unwrap_or_else(|error| {
+    pub(super) fn module_names(&self) -> Vec<String> {
+        let registry = Registry::read(&self.home).unwrap_or_else(|error| {
             self.tell.warn(&error.message);
             Registry::default()
-        })
-    }
-
-    pub(super) fn module_names(&self) -> Vec<String> {
-        self.rows()
-            .rows
-            .iter()
-            .map(|row| row.short().to_owned())
-            .collect()
+        });
+        let short = |row: &Row| row.short().to_owned();
+        registry.rows.iter().map(short).collect()
     }
 
     /// Says what is about to be done when no name was given.
@@ -66,23 +76,37 @@ impl Managed {
             return;
         }
         let names = self.module_names();
-        let with = if names.is_empty() {
-            String::new()
-        } else {
-            format!(", and with it {}", names.join(", "))
-        };
-        self.tell.say(&format!("{doing} the hub{with}"));
+        self.tell
+            .say(&format!("{doing} the hub{}", with_it(&names)));
     }
 
-    /// Failures, when no name given is one of this box: then the hub is not touched for them.
-    pub(super) fn strangers(&self, targets: &Targets) -> Option<Vec<Change>> {
-        if targets.hub() {
-            return None;
+    /// The same for a start, which leaves a hub that runs alone: then it says so, and names the
+    /// modules that stay as they are.
+    pub(super) async fn announce_start(&self) {
+        if let Err(silent) = self.client.own_health().await {
+            if self.hindered(&silent).is_none() {
+                self.announce("starting", &Targets::Everything);
+            }
+            return;
         }
-        let failed = |(name, short): (String, Result<String>)| {
-            short.err().map(|error| Change::failed(name, error))
+        let names = self.module_names();
+        let (up, idle) = match self.client.modules().await {
+            Ok(list) => sorted(&names, &list),
+            Err(_) => Default::default(),
         };
-        self.shorts(targets).into_iter().map(failed).collect()
+        self.tell
+            .say(&format!("the hub runs already{}", with_it(&up)));
+        if !idle.is_empty() {
+            let (are, them) = match idle.len() {
+                1 => ("is", "it"),
+                _ => ("are", "them"),
+            };
+            self.tell.say(&format!(
+                "{} {are} not running and left so: `parachute start {}` starts {them}",
+                idle.join(", "),
+                idle.join(" ")
+            ));
+        }
     }
 
     /// Who holds a port, for people.
@@ -93,43 +117,24 @@ impl Managed {
             .unwrap_or_else(nobody)
     }
 
-    /// The modules that targets name, by short name.
-    pub(super) fn shorts(&self, targets: &Targets) -> Vec<(String, Result<String>)> {
-        let Targets::Named(names) = targets else {
-            return Vec::new();
-        };
-        let registry = self.rows();
-        let have: Vec<&str> = registry.rows.iter().map(Row::short).collect();
-        let short = |name: &String| match registry.find(name) {
-            Some(row) => Ok(registry.process_of(row).short().to_owned()),
-            None => Err(unknown(&have, name)),
-        };
-        names
-            .iter()
-            .filter(|name| *name != "hub")
-            .map(|name| (name.clone(), short(name)))
-            .collect()
-    }
-
     /// Does one thing to each module named, side by side.
-    pub(super) async fn each(&self, targets: &Targets, work: Work) -> Vec<Change> {
-        let shorts = self.shorts(targets);
-        if shorts.is_empty() {
+    pub(super) async fn each(&self, named: Vec<Named>, work: Work) -> Vec<Change> {
+        if named.is_empty() {
             return Vec::new();
         }
-        let names: Vec<&str> = shorts.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = named.iter().map(|named| named.asked.as_str()).collect();
         self.tell
             .waiting(Some(&format!("waiting for {}", names.join(", "))));
         // Starts and restarts have seen to it that the hub is this home's own.
         let down = match work {
             Work::Stop => self.hub_is_down().await,
-            Work::Start | Work::Restart => Ok(false),
+            Work::Start | Work::Restart | Work::Await => Ok(false),
         };
         let mut doing = JoinSet::new();
         let mut changes: Vec<Option<Change>> = Vec::new();
-        for (at, (name, short)) in shorts.into_iter().enumerate() {
-            changes.push(match (short, &down) {
-                (Err(error), _) => Some(Change::failed(name, error)),
+        for (at, named) in named.into_iter().enumerate() {
+            changes.push(match (named.short, &down) {
+                (Err(error), _) => Some(Change::failed(named.asked, error)),
                 (Ok(short), Err(error)) => Some(Change::failed(short, error.clone())),
                 (Ok(short), Ok(true)) => Some(Change::did(short, Did::AlreadyStopped)),
                 (Ok(short), Ok(false)) => {
@@ -151,19 +156,48 @@ impl Managed {
     }
 
     /// Refused, and its manager agrees: then its modules are stopped already. Another home's hub, or
-    /// none, on its port is an error: nothing is asked of that.
+    /// none, on its port is an error, and so is a manager that cannot be asked: nothing is known then.
     pub(super) async fn hub_is_down(&self) -> Result<bool> {
-        let refused = match self.client.own_health().await {
-            Err(e) if e.code == Code::WrongHub => return Err(e),
-            Err(e) => e.code == Code::HubUnreachable,
-            Ok(_) => false,
-        };
-        let running = |state: &UnitState| {
-            matches!(
-                state,
-                UnitState::Running { .. } | UnitState::Starting | UnitState::Unknown { .. }
-            )
-        };
-        Ok(refused && self.look().await.is_ok_and(|unit| !running(&unit.state)))
+        match self.client.own_health().await {
+            Err(e) if e.code == Code::WrongHub => Err(e),
+            Err(e) if e.code == Code::HubUnreachable => {
+                let running = matches!(
+                    self.look().await?.state,
+                    UnitState::Running { .. } | UnitState::Starting | UnitState::Unknown { .. }
+                );
+                Ok(!running)
+            }
+            Err(_) | Ok(_) => Ok(false),
+        }
     }
+}
+
+/// Modules that were named beside a hub that is stopped now go the same way.
+pub(super) fn gone_too(named: Vec<Named>, hub: Did) -> Vec<Change> {
+    let change = |named: Named| match named.short {
+        Ok(short) => Change::did(short, hub),
+        Err(error) => Change::failed(named.asked, error),
+    };
+    named.into_iter().map(change).collect()
+}
+
+/// `, and with it a, b`, where there are any.
+pub(super) fn with_it(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        names => format!(", and with it {}", names.join(", ")),
+    }
+}
+
+/// Which of these the hub runs, or is about to, and which it does not. What it does not tell of is
+/// neither.
+fn sorted(names: &[String], list: &ModuleList) -> (Vec<String>, Vec<String>) {
+    let known = |name: &String| Some((name.clone(), state_of(list, name)?.status));
+    let (idle, up): (Vec<_>, Vec<_>) = names
+        .iter()
+        .filter_map(known)
+        .filter(|(_, status)| *status != ModuleStatus::Unknown)
+        .partition(|(_, status)| matches!(status, ModuleStatus::Stopped | ModuleStatus::Crashed));
+    let names = |of: Vec<(String, _)>| of.into_iter().map(|(name, _)| name).collect();
+    (names(up), names(idle))
 }

@@ -22,7 +22,9 @@ const EXCERPT: usize = 5;
 /// Looks at everything once.
 pub(super) async fn observe(managed: &Managed) -> BoxStatus {
     let mut notes = Vec::new();
-    let registry = Registry::read(&managed.home).unwrap_or_else(|error| {
+    let registry = Registry::read(&managed.home);
+    let readable = registry.is_ok();
+    let registry = registry.unwrap_or_else(|error| {
         notes.push(error.message);
         Registry::default()
     });
@@ -72,7 +74,11 @@ pub(super) async fn observe(managed: &Managed) -> BoxStatus {
             }
             out
         })
-        .chain(unregistered(&registry, list.as_ref().filter(|_| up), &now))
+        .chain(unregistered(
+            readable.then_some(&registry),
+            list.as_ref().filter(|_| up),
+            &now,
+        ))
         .collect();
     let unreachable = unit
         .as_ref()
@@ -319,14 +325,18 @@ fn by_health(row: &Row, listed: bool, probe: &Probe, out: &mut RowStatus) {
     }
 }
 
-/// What the hub supervises and no row names.
-fn unregistered(registry: &Registry, list: Option<&ModuleList>, now: &Snapshot) -> Vec<RowStatus> {
+/// What the hub supervises and no row names; a file that cannot be read says nothing about rows.
+fn unregistered(
+    registry: Option<&Registry>,
+    list: Option<&ModuleList>,
+    now: &Snapshot,
+) -> Vec<RowStatus> {
     let states = list
         .and_then(|list| list.supervised.as_deref())
         .unwrap_or_default();
     states
         .iter()
-        .filter(|state| registry.find(&state.short).is_none())
+        .filter(|state| registry.is_none_or(|all| all.find(&state.short).is_none()))
         .map(|state| {
             let mut out = RowStatus::bare(&state.short);
             out.state = match state.status {
@@ -336,8 +346,10 @@ fn unregistered(registry: &Registry, list: Option<&ModuleList>, now: &Snapshot) 
                 ModuleStatus::Crashed | ModuleStatus::Unknown => State::Failing,
             };
             describe(state, now, &mut out);
-            out.notes
-                .push("the hub runs it, and services.json has no row for it".to_owned());
+            if registry.is_some() {
+                out.notes
+                    .push("the hub runs it, and services.json has no row for it".to_owned());
+            }
             out
         })
         .collect()
