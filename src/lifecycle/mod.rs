@@ -5,12 +5,14 @@ pub mod choose;
 mod detached;
 mod detect;
 pub mod follow;
+mod hub_facts;
 mod managed;
 mod site;
 mod stale;
 pub mod status;
 
 pub use detect::{detect, home, launchd, systemd_caller};
+pub use hub_facts::HubFacts;
 pub use site::{Lifecycle, Site, Start};
 
 use crate::{

@@ -14,7 +14,7 @@ use crate::{
     context::{Context, Teller},
     error::{Code, Error, Result},
     home::Home,
-    manager::{Changes, Installed, ServiceManager, Tail},
+    manager::{Changes, Installed, ServiceManager, Tail, UnitState},
 };
 use modules::Work;
 use std::{
@@ -46,6 +46,8 @@ pub struct Managed {
     found: Mutex<Option<Installed>>,
     /// Why the unit's manager cannot be asked.
     trouble: Option<Error>,
+    /// The unit, where it runs a hub of other make.
+    other_unit: Option<String>,
     start_bound: Duration,
     tell: Arc<dyn Teller>,
 }
@@ -61,10 +63,11 @@ impl Managed {
     ) -> Self {
         Self {
             home: home.clone(),
-            client: Client::new(home.clone(), port, vec![owner]),
+            client: client(cx, home, port, vec![owner]),
             manager,
             found: Mutex::default(),
             trouble: None,
+            other_unit: None,
             start_bound: START_BOUND,
             tell: cx.tell.clone(),
         }
@@ -72,10 +75,24 @@ impl Managed {
 
     /// A hub with a unit; what the unit says of port and user is the truth.
     pub(super) fn unit(cx: &Context, home: &Home, owner: u32, unit: Found) -> Self {
-        let (port, uid) = match unit.installed.as_ref().ok().or(unit.guess.as_ref()) {
+        let known = unit.installed.as_ref().ok().or(unit.guess.as_ref());
+        let (port, uid) = match known {
             Some(installed) => (installed.port, installed.uid),
             None => (crate::api::HUB_PORT, None),
         };
+        // One that cannot be read names no program.
+        let names_none = |unit: &Installed| {
+            matches!(
+                unit.state,
+                UnitState::NotInstalled | UnitState::Masked | UnitState::Broken { .. }
+            )
+        };
+        let other_unit = known
+            .filter(|unit| !unit.ours && !names_none(unit))
+            .map(|unit| {
+                let path = unit.path.as_ref().map(|path| path.display().to_string());
+                path.unwrap_or_else(|| "its unit".to_owned())
+            });
         let allowed = std::iter::once(owner).chain(uid).collect();
         let (found, trouble) = match unit.installed {
             Ok(installed) => (Some(installed), None),
@@ -83,10 +100,11 @@ impl Managed {
         };
         Self {
             home: home.clone(),
-            client: Client::new(home.clone(), port, allowed),
+            client: client(cx, home, port, allowed),
             manager: unit.manager,
             found: Mutex::new(found),
             trouble,
+            other_unit,
             start_bound: START_BOUND,
             tell: cx.tell.clone(),
         }
@@ -198,6 +216,11 @@ impl Managed {
         &self.client
     }
 
+    /// The hub's unit, where that runs a hub of other make.
+    pub(super) fn other_unit(&self) -> Option<&str> {
+        self.other_unit.as_deref()
+    }
+
     /// The last `count` lines of each target's log.
     pub async fn logs(&self, targets: &Targets, tail: &Tail) -> Result<Vec<(String, Vec<String>)>> {
         logs::tails(self, targets, tail).await
@@ -207,4 +230,10 @@ impl Managed {
     pub async fn follow(&self, names: &[String], tail: &Tail) -> Result<Stream> {
         logs::follow(self, names, tail).await
     }
+}
+
+/// The hub of this home, which tells of a token that others can read.
+fn client(cx: &Context, home: &Home, port: u16, allowed: Vec<u32>) -> Client {
+    let tell = cx.tell.clone();
+    Client::new(home.clone(), port, allowed).telling(move |what| tell.warn(what))
 }
