@@ -6,6 +6,7 @@
 mod degraded;
 mod dispatch;
 mod logs;
+mod tokens;
 mod verbs;
 
 use crate::{
