@@ -32,4 +32,6 @@ mod stopping;
 mod sudo;
 #[cfg(target_os = "linux")]
 mod systemd;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod usage;
