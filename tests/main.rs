@@ -29,6 +29,8 @@ mod scripts;
 mod starting;
 mod status;
 mod stopping;
+#[cfg(target_os = "linux")]
+mod streams;
 mod sudo;
 #[cfg(target_os = "linux")]
 mod systemd;
