@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return ExitCode::from(parachute::output::usage(&error)),
+        Err(error) => return ExitCode::from(Output::unread().usage(&error) as u8),
     };
     let output = Output::new(cli.global.json, cli.global.color);
     let context = Context::read(cli.global.home.clone(), output.teller());

@@ -29,7 +29,11 @@ mod scripts;
 mod starting;
 mod status;
 mod stopping;
+#[cfg(target_os = "linux")]
+mod streams;
 mod sudo;
 #[cfg(target_os = "linux")]
 mod systemd;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod usage;

@@ -214,40 +214,6 @@ fn changes_have_exactly_the_contracts_keys() {
 }
 
 #[test]
-fn a_reader_that_leaves_early_is_no_failure() {
-    let sandbox = Sandbox::new();
-    for at in 0..5 {
-        sandbox.module(&format!("m{at}"), &[]);
-    }
-    let log: String = (0..20_000).map(|n| format!("line {n}\n")).collect();
-    sandbox.file("m0/logs/m0.log", log);
-    for line in [
-        "status",
-        "status --json",
-        "logs m0 -n 20000",
-        "logs m0 -n 20000 --json",
-        "--help",
-        "start --dry-run",
-    ] {
-        let mut command = Command::new("bash");
-        command
-            .args([
-                "-c",
-                &format!("{EXE} {line} | head -c 5 >/dev/null; exit ${{PIPESTATUS[0]}}"),
-            ])
-            .env_clear();
-        command
-            .env("PATH", "/usr/bin:/bin")
-            .env("HOME", sandbox.user_dir())
-            .env("PARACHUTE_MANAGER", "none")
-            .stdin(Stdio::null());
-        let ran: Ran = command.output().unwrap().into();
-        let ran = ran.expect(0);
-        assert_eq!(ran.err, "", "{line}");
-    }
-}
-
-#[test]
 fn words_that_are_not_utf8_are_no_panic() {
     use std::os::unix::ffi::OsStrExt;
     let sandbox = Sandbox::new();

@@ -16,6 +16,7 @@ mod refusal;
 mod routes;
 mod token;
 mod verbs;
+mod warn;
 
 pub use follow::{Follow, Heard, bare, marked};
 pub use health::Look;
@@ -36,6 +37,7 @@ use jiff::Timestamp;
 use peer::Peer;
 use refusal::Asked;
 use std::time::Duration;
+use warn::Warn;
 
 /// How long each call may take, from the connect to the end of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,7 @@ pub struct Client {
     port: u16,
     allowed: Vec<u32>,
     bounds: Bounds,
+    warn: Warn,
 }
 
 impl Client {
@@ -88,6 +91,23 @@ impl Client {
             port,
             allowed,
             bounds: Bounds::default(),
+            warn: Warn::default(),
+        }
+    }
+
+    /// The same, which tells once when it has sent a token that others can read.
+    #[must_use]
+    pub fn telling(mut self, told: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.warn = Warn::to(told);
+        self
+    }
+
+    /// The same for somebody who tells of it otherwise.
+    #[must_use]
+    pub fn quiet(&self) -> Self {
+        Self {
+            warn: Warn::default(),
+            ..self.clone()
         }
     }
 
@@ -196,7 +216,12 @@ impl Client {
             }
         };
         let token = match self.token() {
-            TokenState::Usable { token, .. } => token,
+            TokenState::Usable { token, warning, .. } => {
+                if let Some(warning) = warning {
+                    self.warn.tell(&warning);
+                }
+                token
+            }
             state => return Err(self.without_token(&state).await),
         };
         let mut headers = HeaderMap::new();
@@ -254,6 +279,8 @@ impl Client {
                 error.message = format!("{} of {}", error.message, refusal::clean(&issuer));
             }
             error = error.hint(token::fresh(self.make().await));
+        } else if error.code == Code::Unauthorized {
+            error = error.hint(token::wider(self.make().await));
         }
         Err(error)
     }

@@ -145,10 +145,7 @@ pub(super) fn refusal(answer: &Answer, asked: Asked) -> Error {
                 words("its scopes are too narrow".into())
             ),
         )
-        .hint(
-            "`parachute auth status` shows its scopes; \
-             `parachute auth rotate-operator --scope-set admin` makes one for everything",
-        ),
+        .hint("`parachute auth status` shows its scopes"),
         (_, "setup_required") => Error::new(
             Code::SetupRequired,
             format!("{hub} wants its first user before it does anything"),

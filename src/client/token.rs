@@ -53,6 +53,8 @@ pub struct Claims {
     pub subject: Option<String>,
     /// The name of its scope set.
     pub scope_set: Option<String>,
+    /// The id of the key that has signed it, as its header says.
+    pub key: Option<String>,
 }
 
 /// How it stands with the token of a home.
@@ -124,7 +126,10 @@ fn judge(bytes: &[u8], path: &Path, mode: u32, now: Timestamp) -> TokenState {
     else {
         return TokenState::Malformed("its claims cannot be read");
     };
-    let claims = look(&claims);
+    let claims = Claims {
+        key: jsonwebtoken::decode_header(text).ok().and_then(|h| h.kid),
+        ..look(&claims)
+    };
     if let Some(since) = claims.expires
         && since.0 <= now
     {
@@ -166,6 +171,7 @@ fn look(claims: &Map<String, Value>) -> Claims {
         issued: time("iat"),
         subject: text("sub"),
         scope_set: text("pa_scope_set"),
+        key: None,
     }
 }
 
@@ -227,6 +233,20 @@ pub(super) fn fresh(ours: Option<bool>) -> &'static str {
         _ => {
             "`parachute auth rotate-operator` makes a new one; \
              `parachute auth status` shows the one there is"
+        }
+    }
+}
+
+/// How a person comes by a token for more.
+pub(super) fn wider(ours: Option<bool>) -> &'static str {
+    match ours {
+        Some(false) => {
+            "`parachute auth status` shows its scopes; one for everything is made with the hub of \
+             this box, which is of other make"
+        }
+        _ => {
+            "`parachute auth status` shows its scopes; \
+             `parachute auth rotate-operator --scope-set admin` makes one for everything"
         }
     }
 }

@@ -1,13 +1,15 @@
 //! `parachute auth`: the operator's token and the key behind it. Never shows either.
 
 use crate::{
-    api::{HUB_PORT, Instance, Time},
+    api::Time,
+    client::{self, TokenState},
     context::Context,
     error::{Code, Error, Exit, Result},
     home::{Home, rel},
-    keys::{self, Claims, Key, Loaded, Origins, ScopeSet},
+    keys::{self, Claims, Key, Loaded, Origins, Refusal, Rotated, ScopeSet},
+    lifecycle::{HubFacts, Site},
     os::files,
-    output::{Output, Report, SCHEMA},
+    output::{Output, Report, SCHEMA, text},
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -51,32 +53,41 @@ impl FromStr for ScopeSet {
 #[derive(Serialize)]
 struct Token {
     schema: u32,
-    issuer: String,
-    subject: String,
-    scope_set: String,
+    issuer: Option<String>,
+    subject: Option<String>,
+    scope_set: Option<String>,
     scopes: Vec<String>,
     issued: Option<Time>,
     expires: Option<Time>,
-    key: String,
-    valid: bool,
+    key: Option<String>,
+    /// Signed with the key of this home.
+    own: bool,
+    /// Unknown where only the hub that has signed it could tell.
+    valid: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<&'static str>,
+    problem: Option<String>,
     #[serde(skip)]
-    said: &'static str,
+    said: Vec<String>,
 }
 
 impl Report for Token {
     fn human(&self, to: &mut dyn Write) -> io::Result<()> {
-        if !self.said.is_empty() {
-            writeln!(to, "{}", self.said)?;
+        for line in &self.said {
+            writeln!(to, "{line}")?;
         }
-        let until = self.expires.map(|t| t.to_string()).unwrap_or_default();
-        writeln!(to, "issuer   {}", self.issuer)?;
-        writeln!(to, "set      {}", self.scope_set)?;
-        writeln!(to, "scopes   {}", self.scopes.join(" "))?;
-        writeln!(to, "expires  {until}")?;
-        writeln!(to, "key      {}", self.key)?;
-        match self.problem {
+        let until = self.expires.map(|t| t.to_string());
+        let scopes = Some(self.scopes.join(" "));
+        for (name, value) in [
+            ("issuer", &self.issuer),
+            ("set", &self.scope_set),
+            ("scopes", &scopes),
+            ("expires", &until),
+            ("key", &self.key),
+        ] {
+            let value = value.as_deref().filter(|value| !value.is_empty());
+            writeln!(to, "{name:<8} {}", text::visible(value.unwrap_or("-")))?;
+        }
+        match &self.problem {
             Some(problem) => writeln!(to, "not valid: {problem}"),
             None => Ok(()),
         }
@@ -84,99 +95,189 @@ impl Report for Token {
 
     fn exit(&self) -> Exit {
         match self.valid {
-            true => Exit::Success,
-            false => Exit::Failed,
+            Some(false) => Exit::Failed,
+            Some(true) | None => Exit::Success,
         }
     }
 }
 
 /// Carries it out.
-pub async fn run(args: &Args, cx: &Context, home: &Home, out: &Output) -> Result<Exit> {
+pub async fn run(args: &Args, cx: &Context, site: &Site, out: &Output) -> Result<Exit> {
+    let home = &site.home;
+    let hub = site.hub_facts().await;
     let known = cx.var("PARACHUTE_HUB_ORIGIN").and_then(|v| v.to_str());
-    let origins = Origins::new(home.clone(), port(cx, home), known);
+    let origins = Origins::new(home.clone(), hub.port, known);
     let now = Timestamp::now();
-    let (claims, key, said) = match &args.verb {
-        Verb::Status => {
-            let (claims, key) = read(home)?;
-            (claims, key, "")
-        }
+    let token = match &args.verb {
+        Verb::Status => status(home, &hub, &origins, now)?,
         Verb::RotateOperator { scope_set } => {
+            ours("rotate-operator", &hub)?;
             let (key, warning) = keys::load_or_make(home)?;
             if let Some(warning) = warning {
                 out.warn(&warning);
             }
-            let claims = keys::rotate(home, &key, &origins.own(), *scope_set, now)?;
-            (claims, key, "the operator token is a new one")
+            let new = keys::rotate(home, &key, &issuer(home, &hub, &origins)?, *scope_set, now)?;
+            rotated(new, &key, "the operator token is a new one")
         }
         Verb::RotateKey => {
-            let set = read(home).map(|(claims, _)| claims.pa_scope_set);
-            let set = set.ok().and_then(|name| ScopeSet::named(&name));
-            let key = Key::make()?;
-            keys::replace(home, &key)?;
-            let claims = keys::rotate(home, &key, &origins.own(), set.unwrap_or_default(), now)?;
-            (
-                claims,
-                key,
-                "the key and the operator token are new ones; every earlier token has ended",
-            )
+            ours("rotate-key", &hub)?;
+            let (key, new) = keys::rotate_key(home, &issuer(home, &hub, &origins)?, now)?;
+            let said = "the key and the operator token are new ones; every earlier token has ended";
+            rotated(new, &key, said)
         }
     };
-    let problem = claims
-        .judge(now.as_second(), |iss| origins.knows(iss))
-        .err()
-        .map(keys::Refusal::text);
-    let time = |second| Timestamp::from_second(second).ok().map(Time);
-    Ok(out.report(&Token {
+    Ok(out.report(&token))
+}
+
+/// A hub of other make takes no token of ours, and nobody here can make its own again.
+fn ours(verb: &str, hub: &HubFacts) -> Result<()> {
+    let Some(other) = &hub.other else {
+        return Ok(());
+    };
+    Err(Error::new(
+        Code::Refused,
+        format!(
+            "the hub of this box is of other make ({other}): it takes no token and no key of ours"
+        ),
+    )
+    .hint(format!(
+        "nothing was changed; that hub's own program has an `auth {verb}` for its own"
+    )))
+}
+
+fn rotated(new: Rotated, key: &Key, said: &str) -> Token {
+    let mut token = of_ours(new.claims, key, None);
+    token.said.push(said.to_owned());
+    if new.kept {
+        let kept =
+            "the one before it was not of this home's keys, and is kept as operator.token.old";
+        token.said.push(kept.to_owned());
+    }
+    token
+}
+
+fn of_ours(claims: Claims, key: &Key, refusal: Option<Refusal>) -> Token {
+    Token {
         schema: SCHEMA,
         scopes: claims.scope.split_whitespace().map(str::to_owned).collect(),
         issued: time(claims.iat),
         expires: time(claims.exp),
-        issuer: claims.iss,
-        subject: claims.sub,
-        scope_set: claims.pa_scope_set,
-        key: key.id().to_owned(),
-        valid: problem.is_none(),
-        problem,
-        said,
-    }))
+        issuer: Some(claims.iss),
+        subject: Some(claims.sub),
+        scope_set: Some(claims.pa_scope_set),
+        key: Some(key.id().to_owned()),
+        own: true,
+        valid: Some(refusal.is_none()),
+        problem: refusal.map(|refusal| refusal.text().to_owned()),
+        said: Vec::new(),
+    }
 }
 
-/// The token's claims and the key that has signed it.
-fn read(home: &Home) -> Result<(Claims, Key)> {
-    let key = match keys::load(home)? {
-        Loaded::Good(key) | Loaded::Exposed(key) => key,
-        Loaded::None | Loaded::Broken => {
-            return Err(
-                Error::new(Code::Unauthorized, "this box has no signing key of ours")
-                    .hint("`parachute auth rotate-operator` makes one"),
-            );
+fn time(second: i64) -> Option<Time> {
+    Timestamp::from_second(second).ok().map(Time)
+}
+
+/// How it stands with the token that is there, whoever has signed it.
+fn status(home: &Home, hub: &HubFacts, origins: &Origins, now: Timestamp) -> Result<Token> {
+    let claims = match client::read_token(home, now) {
+        TokenState::Usable { claims, .. } | TokenState::Expired { claims, .. } => claims,
+        state => return Err(missing(&state, home, hub)),
+    };
+    let key = key(home)?;
+    if let Some(key) = &key
+        && let Some(claims) = signed(home, key)?
+    {
+        // The port of a hub that does not run is a guess.
+        let known = |iss: &str| origins.knows(iss) || (!hub.runs && Origins::loopback(iss));
+        let refusal = claims.judge(now.as_second(), known).err();
+        let mut token = of_ours(claims, key, refusal);
+        if let Some(other) = &hub.other {
+            token.valid = Some(false);
+            token.problem = Some(format!(
+                "it is of this program's key, and the hub of this box is of other make ({other})"
+            ));
         }
-    };
-    let place = home.at(rel::TOKEN);
-    let bytes = files::read_start(home, rel::TOKEN, 64 * 1024)?.ok_or_else(|| {
-        Error::new(
-            Code::Unauthorized,
-            format!("there is no {}", place.display()),
-        )
-        .hint("`parachute auth rotate-operator` mints one")
-    })?;
-    let text = String::from_utf8_lossy(&bytes);
-    let claims = keys::verify(&key, text.trim()).map_err(|refusal| {
-        Error::new(
-            Code::Unauthorized,
-            format!("{}: {}", place.display(), refusal.text()),
-        )
-        .hint("`parachute auth rotate-operator` mints one that is")
-    })?;
-    Ok((claims, key))
+        return Ok(token);
+    }
+    Ok(of_another(claims, hub, key.is_some(), now))
 }
 
-/// The port that the hub of this home has, or would have.
-fn port(cx: &Context, home: &Home) -> u16 {
-    let running = || {
-        let bytes = files::read_start(home, rel::HUB_INSTANCE, 4096).ok()??;
-        serde_json::from_slice::<Instance>(&bytes).ok()?.port
+/// What a new token says it is from. Where only the token before it says which port the hub had,
+/// that is kept.
+fn issuer(home: &Home, hub: &HubFacts, origins: &Origins) -> Result<String> {
+    let own = origins.own();
+    if !hub.guessed || !Origins::loopback(&own) {
+        return Ok(own);
+    }
+    let before = match key(home)? {
+        Some(key) => signed(home, &key)?,
+        None => None,
     };
-    let asked = || cx.var("PORT")?.to_str()?.parse().ok();
-    running().or_else(asked).unwrap_or(HUB_PORT)
+    let iss = before.map(|claims| claims.iss);
+    Ok(iss.filter(|iss| Origins::loopback(iss)).unwrap_or(own))
+}
+
+fn key(home: &Home) -> Result<Option<Key>> {
+    Ok(match keys::load(home)? {
+        Loaded::Good(key) | Loaded::Exposed(key) => Some(key),
+        Loaded::None | Loaded::Broken => None,
+    })
+}
+
+/// The claims of the token, where this key has signed it.
+fn signed(home: &Home, key: &Key) -> Result<Option<Claims>> {
+    let bytes = files::read_start(home, rel::TOKEN, 64 * 1024)?.unwrap_or_default();
+    Ok(keys::verify(key, String::from_utf8_lossy(&bytes).trim()).ok())
+}
+
+/// What a token that is not of this home's key says. A hub of ours takes none of those.
+fn of_another(claims: client::Claims, hub: &HubFacts, key: bool, now: Timestamp) -> Token {
+    let ours = hub.other.is_none() && (hub.runs || key);
+    let expired = claims.expires.is_some_and(|until| until.0 <= now);
+    let problem = if expired {
+        Some(Refusal::Expired.text().to_owned())
+    } else {
+        ours.then(|| {
+            format!(
+                "{}; `parachute auth rotate-operator` makes one",
+                Refusal::NotOurs.text()
+            )
+        })
+    };
+    let whose = match &hub.other {
+        Some(other) => format!("the hub of this box ({other})"),
+        None => "another hub".to_owned(),
+    };
+    Token {
+        schema: SCHEMA,
+        issuer: claims.issuer,
+        subject: claims.subject,
+        scope_set: claims.scope_set,
+        scopes: claims.scopes,
+        issued: claims.issued,
+        expires: claims.expires,
+        key: claims.key,
+        own: false,
+        valid: problem.is_some().then_some(false),
+        problem,
+        said: vec![format!(
+            "this is a token of {whose}, which alone can tell whether it is good"
+        )],
+    }
+}
+
+/// There is no token to say anything of.
+fn missing(state: &TokenState, home: &Home, hub: &HubFacts) -> Error {
+    let other = hub.other.is_some();
+    let odd = || Error::new(Code::Unauthorized, "the operator token cannot be read");
+    let error = state.problem(home, Some(!other)).unwrap_or_else(odd);
+    match state {
+        TokenState::Missing | TokenState::Malformed(_) if !other => {
+            error.hint("`parachute auth rotate-operator` mints one")
+        }
+        TokenState::Malformed(_) => {
+            error.hint("make a new one with the hub of this box, which is of other make")
+        }
+        _ => error,
+    }
 }

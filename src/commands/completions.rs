@@ -18,7 +18,7 @@ use clap_complete::{
     engine::{ArgValueCandidates, CompletionCandidate},
     env::Shells,
 };
-use std::{ffi::OsString, path::PathBuf, sync::Arc};
+use std::{ffi::OsString, io, path::PathBuf, sync::Arc};
 
 /// Write a shell's completions to stdout
 ///
@@ -49,9 +49,8 @@ pub fn run(args: &Args, out: &Output) -> Result<Exit> {
             "parachute",
             &mut script,
         )
-        .map_err(unwritten)?;
-    out.human(|to| to.write_all(&script)).map_err(unwritten)?;
-    Ok(Exit::Success)
+        .map_err(unmade)?;
+    Ok(out.text("script", &script))
 }
 
 /// Answers a shell that asks; `words` is the command line as it does, after `--`.
@@ -78,14 +77,13 @@ pub fn answer(shell: &str, cx: &Context, out: &Output) -> Result<Exit> {
     let mut text = Vec::new();
     shell
         .write_complete(&mut command, words, folder.as_deref(), &mut text)
-        .map_err(unwritten)?;
-    out.human(|to| to.write_all(&text)).map_err(unwritten)?;
-    Ok(Exit::Success)
+        .map_err(unmade)?;
+    Ok(out.text("answer", &text))
 }
 
-fn unwritten(error: std::io::Error) -> Error {
+fn unmade(error: io::Error) -> Error {
     let why = reason(&error);
-    Error::new(Code::Io, format!("cannot write to stdout: {why}"))
+    Error::new(Code::Io, format!("cannot make completions: {why}"))
 }
 
 /// `--home DIR` on the command line that is being completed.

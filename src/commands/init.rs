@@ -62,9 +62,7 @@ pub async fn run(args: &Args, cx: &Context, out: &Output) -> Result<Exit> {
     let scope = keeping::scope(cx);
     if args.print {
         let text = Keeper::render(&wanted(args, cx, scope, None)?)?;
-        out.human(|to| to.write_all(&text))
-            .map_err(|e| Error::new(Code::Io, format!("cannot write to stdout: {e}")))?;
-        return Ok(Exit::Success);
+        return Ok(out.text("unit", &text));
     }
     let keeper = Keeper::of(cx)?;
     let there = keeper.there().await?;

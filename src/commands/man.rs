@@ -66,9 +66,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Exit> {
             })?,
     };
     let page = page(verb).map_err(|e| Error::new(Code::Io, reason(&e)))?;
-    out.human(|to| to.write_all(&page.1))
-        .map_err(|e| Error::new(Code::Io, format!("cannot write to stdout: {}", reason(&e))))?;
-    Ok(Exit::Success)
+    Ok(out.text("page", &page.1))
 }
 
 /// A verb's page and those of its own verbs.

@@ -101,7 +101,7 @@ async fn on_box(verb: &OnBox, cx: &Context, out: &Output) -> Result<Exit> {
         OnBox::IsInstalled(args) => is_installed::run(args, &site, out).await,
         OnBox::Wait(args) => wait::run(args, &site, cx, out).await,
         OnBox::Health(args) => health::run(args, &site, out).await,
-        OnBox::Auth(args) => auth::run(args, cx, &site.home, out).await,
+        OnBox::Auth(args) => auth::run(args, cx, &site, out).await,
     }
 }
 

@@ -9,7 +9,7 @@ mod scopes;
 #[cfg(test)]
 mod tests;
 
-pub use operator::{Kept, ensure, rotate};
+pub use operator::{Kept, Rotated, ensure, rotate, rotate_key};
 pub use origins::Origins;
 pub use ring::{Key, Keys, Loaded, load, load_or_make, replace};
 pub use scopes::ScopeSet;
@@ -117,7 +117,8 @@ pub fn sign(key: &Key, claims: &Claims) -> Result<String> {
 }
 
 /// The claims of a token whose signature is this key's. Judges nothing but that: see
-/// [`Claims::judge`].
+/// [`Claims::judge`]. A token has to name its key, and nothing that `crit` could demand of its reader
+/// is understood here (RFC 7515, 4.1.11).
 pub fn verify(key: &Key, token: &str) -> Result<Claims, Refusal> {
     es256::install();
     let mut only_signature = Validation::new(Algorithm::ES256);
@@ -127,7 +128,8 @@ pub fn verify(key: &Key, token: &str) -> Result<Claims, Refusal> {
     only_signature.validate_aud = false;
     jsonwebtoken::decode::<Claims>(token, key.decoding(), &only_signature)
         .ok()
-        .filter(|data| data.header.kid.as_deref().is_none_or(|kid| kid == key.id()))
+        .filter(|data| data.header.kid.as_deref() == Some(key.id()))
+        .filter(|data| data.header.crit.is_none())
         .map(|data| data.claims)
         .ok_or(Refusal::NotOurs)
 }

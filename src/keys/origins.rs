@@ -42,11 +42,17 @@ impl Origins {
     /// Its own name: `hub/origin`, else what the box is exposed as, else loopback.
     pub fn own(&self) -> String {
         let files = self.files();
-        files.first().cloned().unwrap_or_else(|| self.loopback())
+        files.first().cloned().unwrap_or_else(|| self.on_loopback())
     }
 
-    fn loopback(&self) -> String {
+    fn on_loopback(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Is this the origin of some hub on loopback, whatever its port?
+    pub fn loopback(origin: &str) -> bool {
+        let host = clean(origin).and_then(|o| Some(o.strip_prefix("http://")?.to_owned()));
+        host.is_some_and(|host| is_loopback(&host))
     }
 
     /// Is this origin one of them? Trailing slashes do not count.
@@ -55,7 +61,7 @@ impl Origins {
             return false;
         };
         let port = self.port;
-        origin == self.loopback()
+        origin == self.on_loopback()
             || origin == format!("http://localhost:{port}")
             || origin == format!("http://[::1]:{port}")
             || self.environment.as_deref() == Some(&*origin)

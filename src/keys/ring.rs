@@ -81,6 +81,11 @@ impl Key {
         &self.id
     }
 
+    /// Does this `kid` look like one of ours?
+    pub(super) fn may_be(id: &str) -> bool {
+        id.len() == 16 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    }
+
     pub(super) fn encoding(&self) -> &EncodingKey {
         &self.encoding
     }

@@ -226,3 +226,91 @@ fn the_public_half_is_all_that_is_published() {
     assert!(!jwk.contains_key("d"));
     assert!(!format!("{key:?}").contains("PRIVATE"));
 }
+
+#[test]
+fn what_is_kept_aside_never_gives_way_to_what_is_worth_less() {
+    let (_dir, home) = home();
+    let (key, _) = load_or_make(&home).unwrap();
+    let known = |iss: &str| iss == ORIGIN;
+    let at = Timestamp::UNIX_EPOCH;
+    // RS256, and a signature that nobody checks.
+    let foreign = |name: &str| {
+        let mut theirs = claims(0);
+        theirs.iss = name.into();
+        let signed = sign(&key, &theirs).unwrap();
+        let claims = signed.split('.').nth(1).unwrap();
+        format!("eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.{claims}.c2ln")
+    };
+    let put = |text: &str| fs::write(home.at(rel::TOKEN), text).unwrap();
+    let old = || fs::read_to_string(home.at(rel::TOKEN_OLD)).ok();
+    let renew = || ensure(&home, &key, ORIGIN, known, at).unwrap();
+    let ours = sign(&Key::make().unwrap(), &claims(0)).unwrap();
+    for (there, became, kept) in [
+        ("", Kept::Minted, None),
+        (" \n", Kept::Minted, None),
+        (&*ours, Kept::Replaced, Some(&*ours)),
+        ("rubbish", Kept::Replaced, Some("rubbish")),
+        (&foreign("a"), Kept::Replaced, Some(&*foreign("a"))),
+        ("rubbish", Kept::Ended, Some(&foreign("a"))),
+        (&ours, Kept::Ended, Some(&foreign("a"))),
+        ("", Kept::Minted, Some(&foreign("a"))),
+        (&foreign("b"), Kept::Replaced, Some(&foreign("b"))),
+    ] {
+        put(there);
+        assert_eq!(renew(), became, "{there}");
+        assert_eq!(old().as_deref(), kept, "{there}");
+        assert_eq!(renew(), Kept::AsItWas);
+    }
+}
+
+#[test]
+fn a_renewed_token_may_do_what_it_could_and_no_more() {
+    let (_dir, home) = home();
+    let (key, _) = load_or_make(&home).unwrap();
+    let narrow = Claims {
+        scope: "parachute:host:start".into(),
+        pa_scope_set: "bogus".into(),
+        vault_scope: vec!["work".into()],
+        ..claims(0)
+    };
+    let put = || fs::write(home.at(rel::TOKEN), sign(&key, &narrow).unwrap()).unwrap();
+    let same = |renewed: &Claims| {
+        assert_eq!(
+            (&renewed.scope, &renewed.pa_scope_set, &renewed.vault_scope),
+            (&narrow.scope, &narrow.pa_scope_set, &narrow.vault_scope)
+        );
+    };
+    put();
+    let done = ensure(&home, &key, ORIGIN, |_| true, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(done, Kept::Renewed);
+    let text = fs::read_to_string(home.at(rel::TOKEN)).unwrap();
+    same(&verify(&key, text.trim()).unwrap());
+    put();
+    let (_, rotated) = rotate_key(&home, ORIGIN, Timestamp::UNIX_EPOCH).unwrap();
+    same(&rotated.claims);
+    assert!(!rotated.kept && !home.at(rel::TOKEN_OLD).exists());
+}
+
+#[test]
+fn a_header_that_demands_something_or_names_no_key_is_refused() {
+    let key = Key::make().unwrap();
+    let signed = |change: fn(&mut Header)| {
+        es256::install();
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(key.id().to_owned());
+        change(&mut header);
+        jsonwebtoken::encode(&header, &claims(0), key.encoding()).unwrap()
+    };
+    assert!(verify(&key, &signed(|_| ())).is_ok());
+    assert!(verify(&key, &signed(|h| h.cty = Some("x".into()))).is_ok());
+    let refused: [fn(&mut Header); 5] = [
+        |h| h.crit = Some(vec!["exp".into()]),
+        |h| h.crit = Some(vec![]),
+        |h| h.kid = None,
+        |h| h.kid = Some(String::new()),
+        |h| h.kid = Some("another".into()),
+    ];
+    for change in refused {
+        assert_eq!(verify(&key, &signed(change)), Err(Refusal::NotOurs));
+    }
+}

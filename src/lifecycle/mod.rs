@@ -5,6 +5,7 @@ pub mod choose;
 mod detached;
 mod detect;
 pub mod follow;
+mod hub_facts;
 mod managed;
 mod origin;
 mod site;
@@ -12,6 +13,7 @@ mod stale;
 pub mod status;
 
 pub use detect::{detect, home, launchd, systemd_caller};
+pub use hub_facts::HubFacts;
 pub use origin::Origin;
 pub use site::{Lifecycle, Site, Start};
 

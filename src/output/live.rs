@@ -1,6 +1,7 @@
 //! A text that is shown again and again: on a terminal in place, on the alternate screen, which is
 //! left again however it ends; elsewhere one block after the other. Decides nothing of when.
 
+use super::wrap::wrap;
 use std::{
     ffi::OsStr,
     io::{self, IsTerminal, Write},
@@ -49,22 +50,22 @@ impl Live {
                 frame.extend(ENTER);
             }
             frame.extend(b"\x1b[H");
-            // A terminal that does not know its size says 0.
-            let rows = rustix::termios::tcgetwinsize(io::stdout())
-                .map_or(0, |size| usize::from(size.ws_row));
-            let rows = if rows < 3 { 24 } else { rows };
-            let lines: Vec<&[u8]> = text.split_inclusive(|&b| b == b'\n').collect();
+            let (rows, columns) = size();
+            let text = String::from_utf8_lossy(&text);
+            let lines: Vec<String> = text.lines().flat_map(|line| wrap(line, columns)).collect();
             let fit = if lines.len() >= rows {
                 rows - 2
             } else {
                 lines.len()
             };
             for line in &lines[..fit] {
-                frame.extend(line.strip_suffix(b"\n").unwrap_or(line));
-                frame.extend(b"\x1b[0m\x1b[K\r\n");
+                // Behind a row that is full, the cursor stands on its last character.
+                frame.extend(b"\x1b[K");
+                frame.extend(line.bytes());
+                frame.extend(b"\x1b[0m\r\n");
             }
             if fit < lines.len() {
-                frame.extend(format!("… {} more lines\x1b[K", lines.len() - fit).bytes());
+                frame.extend(format!("\x1b[K… {} more lines", lines.len() - fit).bytes());
             }
             frame.extend(b"\x1b[J");
         }
@@ -73,6 +74,16 @@ impl Live {
         out.write_all(&frame)?;
         out.flush()
     }
+}
+
+/// Rows and columns of the screen; a terminal that does not know them says 0.
+fn size() -> (usize, usize) {
+    let size = rustix::termios::tcgetwinsize(io::stdout());
+    let (rows, columns) = size.map_or((0, 0), |s| (s.ws_row.into(), s.ws_col.into()));
+    (
+        if rows < 3 { 24 } else { rows },
+        if columns == 0 { 80 } else { columns },
+    )
 }
 
 impl Drop for Live {

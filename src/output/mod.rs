@@ -5,13 +5,14 @@ pub mod live;
 mod progress;
 pub mod table;
 pub mod text;
+mod wrap;
 
 use crate::{
     context::Teller,
     error::{Code, Error, Exit},
 };
 use anstyle::{AnsiColor, Style};
-use clap::error::ErrorKind;
+use clap::{ValueEnum, error::ErrorKind};
 use serde::Serialize;
 use std::{
     io::{self, IsTerminal, Write},
@@ -72,6 +73,22 @@ impl Output {
         Self { json }
     }
 
+    /// As [`Output::new`], for a command line that nothing could be made of.
+    pub fn unread() -> Self {
+        let words = std::env::args_os().skip(1).take_while(|word| word != "--");
+        let words: Vec<String> = words.map(|w| w.to_string_lossy().into_owned()).collect();
+        let color = words.iter().enumerate().rev().find_map(|(at, word)| {
+            let value = match word.strip_prefix("--color=") {
+                Some(value) => value,
+                None if word == "--color" => words.get(at + 1)?,
+                None => return None,
+            };
+            clap::ColorChoice::from_str(value, true).ok()
+        });
+        let json = words.iter().any(|word| word == "--json");
+        Self::new(json, color.unwrap_or_default())
+    }
+
     /// Is it JSON that is wanted.
     pub fn json(&self) -> bool {
         self.json
@@ -87,8 +104,7 @@ impl Output {
         Arc::new(progress::Stderr::new())
     }
 
-    /// Prints a report in the view that is wanted; gives its exit status. A reader that has gone
-    /// away is no failure.
+    /// Prints a report in the view that is wanted; gives its exit status.
     pub fn report(&self, report: &impl Report) -> Exit {
         let written = if self.json {
             json(report)
@@ -97,24 +113,42 @@ impl Output {
         } else {
             self.human(|to| report.human(to))
         };
-        match written {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                self.warn(&format!(
-                    "cannot write to stdout: {}",
-                    crate::error::reason(&error)
-                ));
-                Exit::Failed
-            }
-            _ => report.exit(),
-        }
+        self.written(written, report.exit())
     }
 
     /// The answer of a verb that is for scripts: nothing but the exit status, or `{"KEY":bool}`.
     pub fn answer(&self, key: &str, yes: bool, exit: Exit) -> Exit {
-        if self.json {
-            let _ = json(&serde_json::json!({ "schema": SCHEMA, key: yes }));
+        let written = match self.json {
+            true => json(&serde_json::json!({ "schema": SCHEMA, key: yes })),
+            false => Ok(()),
+        };
+        self.written(written, exit)
+    }
+
+    /// Text for another program as it is, or `{"KEY":text}`; gives the exit status.
+    pub fn text(&self, key: &str, text: &[u8]) -> Exit {
+        let written = match self.json {
+            true => json(&serde_json::json!({
+                "schema": SCHEMA, key: String::from_utf8_lossy(text)
+            })),
+            false => self.verbatim(|to| to.write_all(text)),
+        };
+        self.written(written, Exit::Success)
+    }
+
+    /// The exit status of what was written so. A reader that has gone away is no failure.
+    fn written(&self, written: io::Result<()>, exit: Exit) -> Exit {
+        match written {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let why = crate::error::reason(&error);
+                self.warn(&format!("cannot write to stdout: {why}"));
+                match exit {
+                    Exit::Success => Exit::Failed,
+                    failed => failed,
+                }
+            }
+            _ => exit,
         }
-        exit
     }
 
     /// Writes text for people to stdout, in one go.
@@ -144,13 +178,37 @@ impl Output {
     /// The error that ends a run: `error: …`, its log lines, then `hint: …`.
     pub fn error(&self, error: &Error) {
         if self.json {
-            let _ = json(&Failure {
+            let written = json(&Failure {
                 schema: SCHEMA,
                 error,
             });
+            self.written(written, error.exit());
         } else {
             let mut to = anstream::stderr().lock();
             let _ = failure(&mut to, None, error);
+        }
+    }
+
+    /// A command line that is wrong (exit 2), or a request for help or the version (exit 0).
+    pub fn usage(&self, error: &clap::Error) -> Exit {
+        let text = error.render();
+        if error.use_stderr() {
+            if self.json {
+                self.error(&wrong(error));
+            } else {
+                let _ = write!(anstream::stderr().lock(), "{}", text.ansi());
+            }
+            return Exit::Usage;
+        }
+        match (self.json, error.kind()) {
+            (true, ErrorKind::DisplayVersion) => {
+                self.text("version", env!("CARGO_PKG_VERSION").as_bytes())
+            }
+            (true, _) => self.text("help", text.to_string().as_bytes()),
+            (false, _) => {
+                let written = self.human(|to| write!(to, "{}", text.ansi()));
+                self.written(written, Exit::Success)
+            }
         }
     }
 
@@ -186,33 +244,21 @@ pub fn failure(to: &mut dyn Write, who: Option<&str>, error: &Error) -> io::Resu
     Ok(())
 }
 
-/// A command line that is wrong (exit 2), or a request for help or the version (exit 0).
-pub fn usage(error: &clap::Error) -> u8 {
-    let wants_json = std::env::args_os()
-        .take_while(|a| a != "--")
-        .any(|a| a == "--json");
-    if error.use_stderr() && wants_json {
-        let full = error.to_string();
-        let what = full
-            .split("\n\n")
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches("error: ");
-        let message = match error.kind() {
-            ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                "no verb was given".to_owned()
-            }
-            _ => what.split_whitespace().collect::<Vec<_>>().join(" "),
-        };
-        let error = Error::new(Code::Usage, message).hint("see `parachute --help`");
-        let _ = json(&Failure {
-            schema: SCHEMA,
-            error: &error,
-        });
-    } else {
-        let _ = error.print();
-    }
-    error.exit_code().try_into().unwrap_or(Exit::Usage as u8)
+/// What is wrong with a command line, in one sentence.
+fn wrong(error: &clap::Error) -> Error {
+    let full = error.to_string();
+    let what = full
+        .split("\n\n")
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    let message = match error.kind() {
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "no verb was given".to_owned()
+        }
+        _ => what.split_whitespace().collect::<Vec<_>>().join(" "),
+    };
+    Error::new(Code::Usage, message).hint("see `parachute --help`")
 }
 
 #[derive(Serialize)]

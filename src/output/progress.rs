@@ -38,6 +38,17 @@ impl Stderr {
     }
 }
 
+/// How the spinner looks; whether in colour is decided where all colour is.
+fn template() -> String {
+    match anstream::AutoStream::choice(&stderr()) {
+        anstream::ColorChoice::Never => "{spinner} {msg} {elapsed}".to_owned(),
+        _ => {
+            let (hint, dim) = (style::HINT, style::DIM);
+            format!("{hint}{{spinner}}{hint:#} {{msg}} {dim}{{elapsed}}{dim:#}")
+        }
+    }
+}
+
 impl Teller for Stderr {
     fn waiting(&self, what: Option<&str>) {
         let mut spinner = self
@@ -48,9 +59,7 @@ impl Teller for Stderr {
             (Some(what), Some(bar)) => bar.set_message(what.to_owned()),
             (Some(what), None) if stderr().is_terminal() => {
                 let bar = ProgressBar::new_spinner().with_message(what.to_owned());
-                if let Ok(look) =
-                    ProgressStyle::with_template("{spinner:.cyan} {msg} {elapsed:.dim}")
-                {
+                if let Ok(look) = ProgressStyle::with_template(&template()) {
                     bar.set_style(look);
                 }
                 bar.enable_steady_tick(Duration::from_millis(90));

@@ -143,6 +143,16 @@ fn only_a_good_token_of_this_hub_opens_it() {
     );
     answer.refused(403, "insufficient_scope");
 
+    // A header that demands something of its reader, or names no key.
+    for (name, value) in [
+        ("crit", json!(["exp"])),
+        ("crit", json!([])),
+        ("kid", json!(null)),
+    ] {
+        let mut header = header.clone();
+        header[name] = value;
+        refused(&format!("Bearer {}", signed(&header, &claims, es256)));
+    }
     // Another key, with our key's id.
     let other = SigningKey::from_slice(&[7; 32]).unwrap();
     let foreign = signed(&header, &claims, |message| {

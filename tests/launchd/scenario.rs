@@ -164,6 +164,36 @@ fn kill(pid: u32) {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
+#[test]
+fn the_token_of_a_hub_that_a_unit_of_other_make_keeps_is_left_alone() {
+    let p = Person::new(true);
+    p.add("alpha", p.alpha, "");
+    let other = format!(
+        "<plist version=\"1.0\"><dict><key>Label</key><string>computer.parachute.hub</string>\
+         <key>ProgramArguments</key><array><string>/opt/bun</string><string>/opt/hub.ts</string></array>\
+         <key>EnvironmentVariables</key><dict><key>PORT</key><string>{}</string></dict></dict></plist>",
+        p.port
+    );
+    fs::create_dir_all(p.mac.place().folder()).unwrap();
+    fs::write(p.mac.place().plist(), other).unwrap();
+    let home = p.mac.home();
+    let (token, home) = (home.at("operator.token"), home.root().display());
+    let theirs =
+        crate::fakes::hub::jwt(&json!({"iss": "https://a.example", "exp": 4_000_000_000_u64}));
+    fs::write(&token, &theirs).unwrap();
+    give(p.mac.root(), p.uid);
+    for verb in ["rotate-operator", "rotate-key"] {
+        let ran = p.run(&format!("--home {home} auth {verb}")).expect(1);
+        assert!(ran.err.contains("computer.parachute.hub.plist"), "{ran:?}");
+        assert_eq!(fs::read_to_string(&token).unwrap(), theirs);
+    }
+    let ran = p.ok(&format!("--home {home} auth status"));
+    assert!(
+        ran.out.contains("a token of the hub of this box"),
+        "{ran:?}"
+    );
+}
+
 /// What every way to keep a hub must do.
 fn the_contract(gui: bool) {
     let p = Person::new(gui);

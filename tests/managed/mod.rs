@@ -8,6 +8,7 @@ mod dispatch;
 mod logs;
 mod names;
 mod plans;
+mod tokens;
 mod verbs;
 
 use crate::{

@@ -209,6 +209,9 @@ impl Hub {
             Ok(Kept::Replaced) => tracing::warn!(
                 "the operator token was not of this hub's keys: it is kept as operator.token.old, and a new one is minted"
             ),
+            Ok(Kept::Ended) => tracing::warn!(
+                "the operator token was not of this hub's keys, and no hub's of other make: a new one is minted"
+            ),
             Err(error) => tracing::error!("cannot mint an operator token: {error}"),
         }
     }

@@ -80,7 +80,7 @@ async fn module(managed: &Managed, short: &str, tail: &Tail) -> Result<Vec<Strin
 async fn hub_is_ours(managed: &Managed) -> bool {
     match managed.client.look().await {
         Ok(look) => look.ours(),
-        Err(_) => managed.ours,
+        Err(_) => managed.other_unit.is_none(),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     context::{Context, Teller},
     error::{Code, Error, Result},
     home::Home,
-    manager::{Changes, Installed, ServiceManager, Tail},
+    manager::{Changes, Installed, ServiceManager, Tail, UnitState},
 };
 use modules::Work;
 use names::Named;
@@ -48,8 +48,8 @@ pub struct Managed {
     found: Mutex<Option<Installed>>,
     /// Why the unit's manager cannot be asked.
     trouble: Option<Error>,
-    /// The hub is of this program's make, as far as its unit tells.
-    ours: bool,
+    /// The unit, where it runs a hub of other make.
+    other_unit: Option<String>,
     start_bound: Duration,
     tell: Arc<dyn Teller>,
 }
@@ -65,11 +65,11 @@ impl Managed {
     ) -> Self {
         Self {
             home: home.clone(),
-            client: Client::new(home.clone(), port, vec![owner]),
+            client: client(cx, home, port, vec![owner]),
             manager,
             found: Mutex::default(),
             trouble: None,
-            ours: true,
+            other_unit: None,
             start_bound: START_BOUND,
             tell: cx.tell.clone(),
         }
@@ -77,10 +77,24 @@ impl Managed {
 
     /// A hub with a unit; what the unit says of port and user is the truth.
     pub(super) fn unit(cx: &Context, home: &Home, owner: u32, unit: Found) -> Self {
-        let (port, uid, ours) = match unit.installed.as_ref().ok().or(unit.guess.as_ref()) {
-            Some(installed) => (installed.port, installed.uid, installed.ours),
-            None => (crate::api::HUB_PORT, None, true),
+        let known = unit.installed.as_ref().ok().or(unit.guess.as_ref());
+        let (port, uid) = match known {
+            Some(installed) => (installed.port, installed.uid),
+            None => (crate::api::HUB_PORT, None),
         };
+        // One that cannot be read names no program.
+        let names_none = |unit: &Installed| {
+            matches!(
+                unit.state,
+                UnitState::NotInstalled | UnitState::Masked | UnitState::Broken { .. }
+            )
+        };
+        let other_unit = known
+            .filter(|unit| !unit.ours && !names_none(unit))
+            .map(|unit| {
+                let path = unit.path.as_ref().map(|path| path.display().to_string());
+                path.unwrap_or_else(|| "its unit".to_owned())
+            });
         let allowed = std::iter::once(owner).chain(uid).collect();
         let (found, trouble) = match unit.installed {
             Ok(installed) => (Some(installed), None),
@@ -88,11 +102,11 @@ impl Managed {
         };
         Self {
             home: home.clone(),
-            client: Client::new(home.clone(), port, allowed),
+            client: client(cx, home, port, allowed),
             manager: unit.manager,
             found: Mutex::new(found),
             trouble,
-            ours,
+            other_unit,
             start_bound: START_BOUND,
             tell: cx.tell.clone(),
         }
@@ -212,6 +226,11 @@ impl Managed {
         &self.client
     }
 
+    /// The hub's unit, where that runs a hub of other make.
+    pub(super) fn other_unit(&self) -> Option<&str> {
+        self.other_unit.as_deref()
+    }
+
     /// The last `count` lines of each target's log.
     pub async fn logs(&self, targets: &Targets, tail: &Tail) -> Result<Vec<(String, Vec<String>)>> {
         logs::tails(self, targets, tail).await
@@ -229,4 +248,10 @@ fn hub_first(what: Result<Did>, modules: Vec<Change>) -> Vec<Change> {
         what,
     };
     std::iter::once(hub).chain(modules).collect()
+}
+
+/// The hub of this home, which tells of a token that others can read.
+fn client(cx: &Context, home: &Home, port: u16, allowed: Vec<u32>) -> Client {
+    let tell = cx.tell.clone();
+    Client::new(home.clone(), port, allowed).telling(move |what| tell.warn(what))
 }

@@ -4,7 +4,7 @@
 use super::{Managed, hub};
 use crate::{
     api::{HUB_SERVICE, ModuleList, ModuleState, ModuleStatus, SCHEMA, StartErrorType},
-    client::{self, Identity, Look, Probe, TokenState, state_of},
+    client::{Identity, Look, PROBE_BOUND, Probe, TokenState, probe_all, state_of},
     error::{Code, Error, Result},
     lifecycle::status::{BoxStatus, HubStatus, RowStatus, State, UnitFacts, Way},
     manager::{Installed, UnitState},
@@ -34,12 +34,14 @@ pub(super) async fn observe(managed: &Managed) -> BoxStatus {
         .iter()
         .map(|row| (row.port, row.health.clone()))
         .collect();
+    // What is odd about the token is a note of the status.
+    let client = managed.client.quiet();
     // The process table is walked while the others think about their answers.
     let (unit, health, list, probes, walk) = tokio::join!(
         managed.look(),
         managed.client.look(),
-        managed.client.modules(),
-        client::probe_all(asked, client::PROBE_BOUND),
+        client.modules(),
+        probe_all(asked, PROBE_BOUND),
         tokio::task::spawn_blocking(Snapshot::take),
     );
     let hub = HubIs::of(&health);
