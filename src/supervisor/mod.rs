@@ -106,6 +106,8 @@ struct Shared {
     sockets: Option<PathBuf>,
     rows: Rows,
     modules: Mutex<BTreeMap<String, Arc<Module>>>,
+    /// Held by the reload under way.
+    reloading: tokio::sync::Mutex<()>,
     closing: AtomicBool,
     version: AtomicU64,
 }
@@ -123,10 +125,23 @@ impl Shared {
         }
     }
 
-    /// The row of a process as the registry has it now.
-    fn row(&self, short: &str) -> Option<Row> {
-        let registry = self.rows.now(&self.home).ok()?;
-        registry.find(short).cloned()
+    /// The row of a process as the registry has it now; an error when that cannot be read.
+    fn row(&self, short: &str) -> Result<Option<Row>> {
+        let registry = self.rows.now(&self.home)?;
+        Ok(registry.find(short).cloned())
+    }
+
+    /// A module is no more.
+    fn forget(&self, module: &Arc<Module>) {
+        let mut modules = self.modules();
+        if modules
+            .get(&module.short)
+            .is_some_and(|known| Arc::ptr_eq(known, module))
+        {
+            modules.remove(&module.short);
+        }
+        drop(modules);
+        self.changed();
     }
 
     fn changed(&self) {
@@ -186,6 +201,7 @@ impl Supervisor {
             sockets,
             rows: Rows::default(),
             modules: Mutex::default(),
+            reloading: tokio::sync::Mutex::default(),
             closing: AtomicBool::new(false),
             version: AtomicU64::new(0),
             home,
@@ -237,6 +253,7 @@ impl Supervisor {
             Err(_) => None,
         };
         let module = match (row, self.supervised(name), &registry) {
+            (None, _, Ok(_)) => return Err(OpError::NotInstalled),
             (_, Some(module), _) if matches!(module.phase(), Phase::Running { .. }) => {
                 return Ok(module.state());
             }
@@ -251,9 +268,8 @@ impl Supervisor {
                 }
                 self.module(row)
             }
-            (None, Some(module), _) => module,
+            (None, Some(module), Err(_)) => module,
             (None, None, Err(error)) => return Err(OpError::Failed(error.to_string())),
-            (None, None, Ok(_)) => return Err(OpError::NotInstalled),
         };
         Ok(ask(&module, Message::Start, START_BOUND).await)
     }
@@ -269,12 +285,12 @@ impl Supervisor {
     /// Stops a module and starts it anew.
     pub async fn restart(&self, name: &str) -> Result<ModuleState, OpError> {
         self.open()?;
-        if let Some(module) = self.supervised(name) {
-            return Ok(ask(&module, Message::Restart, RESTART_BOUND).await);
+        if matches!(self.0.row(name), Ok(None)) {
+            return Err(OpError::NotInstalled);
         }
-        match self.0.rows.now(&self.0.home) {
-            Ok(registry) if registry.find(name).is_none() => Err(OpError::NotInstalled),
-            _ => Err(OpError::NotSupervised),
+        match self.supervised(name) {
+            Some(module) => Ok(ask(&module, Message::Restart, RESTART_BOUND).await),
+            None => Err(OpError::NotSupervised),
         }
     }
 

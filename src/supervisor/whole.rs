@@ -81,9 +81,30 @@ impl Supervisor {
     }
 
     /// Reads the registry again: rows that are new start, rows that went stop, rows that read
-    /// differently are reported.
+    /// differently are reported. It is finished also when whoever asks leaves midway.
     pub async fn reload(&self) -> Result<Reloaded> {
+        let supervisor = self.clone();
+        let reloading = tokio::spawn(async move { supervisor.read_again().await });
+        reloading
+            .await
+            .unwrap_or_else(|error| Err(Error::new(Code::Io, format!("cannot reload: {error}"))))
+    }
+
+    /// One at a time: what starts may need the port of what goes.
+    async fn read_again(&self) -> Result<Reloaded> {
+        let _turn = self.0.reloading.lock().await;
         let (before, after) = self.0.rows.reload(&self.0.home)?;
+        for warning in &after.warnings {
+            tracing::warn!("{warning}");
+        }
+        for short in &after.left_out {
+            if after.find(short).is_some() {
+                tracing::warn!(
+                    module = short,
+                    "its row cannot be read: the module is kept as it was"
+                );
+            }
+        }
         let mut reloaded = Reloaded::default();
         for row in &after.rows {
             match before.find(row.short()) {
@@ -97,16 +118,9 @@ impl Supervisor {
                 reloaded.removed.push(row.short().to_owned());
             }
         }
-        let gone: Vec<Arc<Module>> = {
-            let mut modules = self.0.modules();
-            let gone = |short: &&String| after.find(short).is_none();
-            let names: Vec<String> = modules.keys().filter(gone).cloned().collect();
-            names
-                .iter()
-                .filter_map(|short| modules.remove(short))
-                .collect()
-        };
-        self.0.changed();
+        let stays = |module: &Module| processes(&after).any(|row| row.short() == module.short);
+        let mut gone: Vec<Arc<Module>> = self.0.modules().values().cloned().collect();
+        gone.retain(|module| !stays(module));
         all(gone, Message::Remove).await;
         for row in processes(&after) {
             // A row is new as a process also when it was a view of one that went.

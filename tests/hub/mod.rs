@@ -5,6 +5,7 @@ mod death;
 mod lines;
 mod many;
 mod presence;
+mod reloads;
 mod routes;
 mod supervision;
 mod tokens;

@@ -56,6 +56,18 @@ impl Task {
         }
     }
 
+    /// It was to be spawned, and is no module of this box any more.
+    pub(super) fn unlisted(&mut self) {
+        let short = &self.module.short;
+        let text = format!("{short} has no row in services.json any more: it stays down");
+        tracing::warn!(module = short, "{text}");
+        self.last_exit = None;
+        let error = StartError::new(StartErrorType::SpawnFailed, text);
+        self.facts(|facts| facts.start_error = Some(error));
+        self.apply(Event::Unlisted);
+        self.rest_if_settled();
+    }
+
     pub(super) fn is_ready(&mut self, how: Ready) {
         if !matches!(
             self.phase,
