@@ -139,12 +139,11 @@ impl Supervisor {
     pub async fn shutdown(&self) {
         self.0.closing.store(true, Ordering::Relaxed);
         let modules: Vec<Arc<Module>> = self.0.modules().values().cloned().collect();
-        if timeout(
-            GRACE + Duration::from_millis(900),
-            all(modules, Message::Stop),
-        )
-        .await
-        .is_err()
+        let strays = self.0.end_strays(self.0.groups.all(), GRACE);
+        let all = async { tokio::join!(all(modules, Message::Stop), strays) };
+        if timeout(GRACE + Duration::from_millis(900), all)
+            .await
+            .is_err()
         {
             self.kill_all();
         }
@@ -159,12 +158,15 @@ impl Supervisor {
         let Ok(now) = process::Snapshot::take() else {
             return;
         };
-        for record in self.0.groups.all() {
-            if let Proof::Alive(group) = group::prove(&record, &self.0.claim(), &now) {
-                for member in &group.members {
-                    let _ = process::signal(member, Signal::KILL);
-                }
+        let records = self.0.groups.all();
+        let mut groups = group::strays(&records, &records, self.0.owner, &now);
+        for record in &records {
+            if let Proof::Alive(group) = group::prove(record, &self.0.claim(), &now) {
+                groups.push(group);
             }
+        }
+        for member in groups.iter().flat_map(|group| &group.members) {
+            let _ = process::signal(member, Signal::KILL);
         }
     }
 }

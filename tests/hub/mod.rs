@@ -7,6 +7,7 @@ mod many;
 mod presence;
 mod reloads;
 mod routes;
+mod strays;
 mod supervision;
 mod tokens;
 mod wire;

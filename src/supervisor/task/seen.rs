@@ -15,6 +15,7 @@ use crate::{
     api::{StartError, StartErrorType, Time},
     modules::registry,
     os::{
+        group::SPAWN_ID,
         port::{self, Holder, Listeners},
         process,
     },
@@ -120,18 +121,29 @@ impl Task {
     /// Why a live module is not ready.
     fn unready(&self) -> StartError {
         let port = self.row.port;
+        let short = &self.module.short;
         let held = Listeners::read().map(|listeners| port::holder(port, &listeners));
-        if let Ok(Holder::Process { pid }) = held {
-            return prepare::squatter(&self.row, Some(pid), &process::command_line(pid));
-        }
-        StartError::new(
-            StartErrorType::StartedButUnbound,
-            format!(
-                "{} runs, but nothing of it listens on port {port} after {} s",
-                self.module.short,
+        let text = match held {
+            Ok(Holder::Process { pid }) if self.carries_its_id(pid) => format!(
+                "{short} runs, but what listens on port {port}, pid {pid} ({}), has left its session and cannot be watched\nhave it serve in the session that it is started in: without `setsid`, not as a daemon",
+                process::command_line(pid)
+            ),
+            Ok(Holder::Process { pid }) => {
+                return prepare::squatter(&self.shared, &self.row, pid);
+            }
+            _ => format!(
+                "{short} runs, but nothing of it listens on port {port} after {} s",
                 READINESS.as_secs()
             ),
-        )
+        };
+        StartError::new(StartErrorType::StartedButUnbound, text)
+    }
+
+    /// Was it started by this very spawn?
+    fn carries_its_id(&self, pid: u32) -> bool {
+        let spawn = self.child.as_ref().and_then(|c| c.record.spawn.as_deref());
+        let carried = process::env_var(pid, SPAWN_ID);
+        spawn.is_some() && carried.as_deref().and_then(|id| id.to_str()) == spawn
     }
 
     /// The process that was spawned has ended. What its group is now worth is looked at first, unless
