@@ -163,6 +163,7 @@ impl Supervisor {
     /// long as the hub: modules die with the thread that spawned them. From now on this process
     /// reaps all its children.
     pub fn new(home: Home, options: Options) -> Result<Self> {
+        spawn::keep_files();
         spawn::raise_file_limit();
         become_subreaper();
         let reaper = Reaper::begin().map_err(|error| {

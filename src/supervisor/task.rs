@@ -62,6 +62,8 @@ pub(super) struct Task {
     phase: Phase,
     crashes: Crashes,
     child: Option<Arc<Child>>,
+    /// Where its log was when that was spawned.
+    begun: u64,
     exit: Option<watch::Receiver<Option<Exit>>>,
     work: Option<Work<Done>>,
     ready: Option<Work<Ready>>,
@@ -113,6 +115,7 @@ impl Task {
             phase: Phase::Stopped,
             crashes: Crashes::default(),
             child: None,
+            begun: 0,
             exit: None,
             work: None,
             ready: None,

@@ -5,9 +5,11 @@ use super::{STOP_BOUND, Supervisor, module::Module, phase::GRACE, prepare, task:
 use crate::{
     api::{ModuleState, Reloaded},
     error::{Code, Error, Result},
+    home::rel,
     modules::registry::{Registry, Row},
     os::{
-        group::{self, Proof},
+        group::{self, Group, Proof},
+        pidfile::{self, Record},
         process,
     },
 };
@@ -42,26 +44,54 @@ impl Supervisor {
     async fn reclaim(&self) {
         let now = self.0.snapshots.fresh().await;
         let mut seen = Vec::new();
+        let mut recorded = None;
         for process in &now.processes {
             if process.terminal || seen.contains(&process.session) {
                 continue;
             }
             if let Some(group) = prepare::stray(&self.0, &self.0.claim(), process, &now) {
                 seen.push(process.session);
-                tracing::warn!(
-                    pid = process.pid,
-                    command = process::command_line(process.pid),
-                    "an earlier life of this hub has left it behind; it is stopped"
-                );
-                let shared = self.clone();
+                let recorded = recorded.get_or_insert_with(|| self.recorded());
+                let detached = recorded
+                    .iter()
+                    .find(|(_, record)| is_of(record, &group))
+                    .map(|(short, _)| short.clone());
+                let command = process::command_line(process.pid);
+                match &detached {
+                    Some(short) => tracing::warn!(
+                        module = short,
+                        pid = process.pid,
+                        command,
+                        "it runs detached, without a hub; it is stopped, and is this hub's to start"
+                    ),
+                    None => tracing::warn!(
+                        pid = process.pid,
+                        command,
+                        "an earlier life of this hub has left it behind; it is stopped"
+                    ),
+                }
+                let shared = self.0.clone();
                 tokio::spawn(async move {
                     if let Err(error) = group::stop(group, GRACE).await {
                         tracing::error!(%error, "cannot stop it");
                     }
-                    drop(shared);
+                    if let Some(short) = detached {
+                        let _ = pidfile::remove(&shared.home, &rel::pidfile(&short));
+                    }
                 });
             }
         }
+    }
+
+    /// What the pidfiles of detached modules say.
+    fn recorded(&self) -> Vec<(String, Record)> {
+        let registry = self.0.rows.latest(&self.0.home);
+        let record = |row: &Row| {
+            let short = row.short().to_owned();
+            let record = pidfile::read(&self.0.home, &rel::pidfile(&short)).ok()??;
+            Some((short, record))
+        };
+        registry.rows.iter().filter_map(record).collect()
     }
 
     /// Starts a row at boot or at reload, without waiting.
@@ -169,6 +199,11 @@ impl Supervisor {
             let _ = process::signal(member, Signal::KILL);
         }
     }
+}
+
+/// Is this the group that a pidfile records?
+fn is_of(record: &Record, group: &Group) -> bool {
+    record.pid == group.leader && (record.spawn.is_none() || record.spawn == group.spawn)
 }
 
 /// Rows that are processes of their own.

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod death;
+mod inherited;
 mod lines;
 mod many;
 mod presence;

@@ -1,6 +1,6 @@
 //! What a module has started and what has then left its session: said, and ended with it.
 
-use super::{Hub, kill, one, pid_of, spawned};
+use super::{Hub, is_ready, kill, one, pid_of, spawned};
 use crate::sandbox::{EXE, Sandbox, alive, listens, until_true};
 
 fn leaver(sandbox: &Sandbox) -> u16 {
@@ -26,16 +26,14 @@ fn what_has_left_the_session_is_no_stranger_and_a_stop_ends_it_too() {
 #[test]
 fn what_has_left_the_session_ends_with_a_crash() {
     let sandbox = Sandbox::new();
-    let port = leaver(&sandbox);
+    let script = format!("setsid sleep 1000 & exec {EXE} __module");
+    one(&sandbox, "leaver", &["/bin/sh", "-c", &script]);
     let hub = Hub::serve(&sandbox);
-    until_true("it to serve", || listens(port));
+    let pid = hub.until_ready("leaver");
+    until_true("both", || spawned(&sandbox).len() == 2);
     let before = spawned(&sandbox);
-    assert_eq!(before.len(), 2);
-    let pid = pid_of(&hub.state("leaver").unwrap());
     kill("KILL", pid);
-    hub.until("leaver", "respawned", |s| {
-        s["pid"].is_u64() && pid_of(s) != pid
-    });
+    hub.until("leaver", "respawned", |s| is_ready(s) && pid_of(s) != pid);
     assert!(before.iter().all(|pid| !alive(*pid)));
 }
 

@@ -24,6 +24,7 @@ use std::{sync::Arc, time::Instant};
 
 impl Task {
     pub(super) fn spawn(&mut self, prepared: Result<Prepared, StartError>) {
+        self.begun = self.module.log.end();
         let spawned =
             prepared.and_then(|prepared| Child::spawn(&self.shared, prepared, self.sink.clone()));
         match spawned {
@@ -217,7 +218,7 @@ impl Task {
         tracing::warn!(module = short, "it {how}, unasked");
         let error = early.then(|| {
             let mut text = format!("{short} {how} before it was ready");
-            for line in self.module.last_lines(3) {
+            for line in self.module.last_lines(self.begun, 3) {
                 text.push_str("\n  ");
                 text.push_str(&line);
             }
