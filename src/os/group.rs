@@ -18,7 +18,9 @@ use std::{
 };
 
 mod stop;
+mod strays;
 pub use stop::{Ended, kill, stop};
+pub use strays::strays;
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,5 @@
-//! Making processes: own session and group, standard streams, limits as found, a parent-death
-//! signal where there is one. The one place with unsafe code (what runs between fork and exec).
+//! Making processes: own session and group, standard streams and no other open file, limits as
+//! found, a parent-death signal where there is one. The one place with unsafe code (what runs between fork and exec).
 
 #![allow(unsafe_code)]
 
@@ -7,15 +7,19 @@ use super::identity::User;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow};
 use rustix::{
     fs::{Access, AtFlags, CWD},
+    io::FdFlags,
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 use std::{
     ffi::{CStr, OsStr, OsString},
     io,
-    os::{fd::OwnedFd, unix::ffi::OsStrExt, unix::process::CommandExt},
+    os::{
+        fd::{BorrowedFd, OwnedFd, RawFd},
+        unix::{ffi::OsStrExt, process::CommandExt},
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::OnceLock,
+    sync::{Once, OnceLock},
 };
 
 /// What to run.
@@ -45,9 +49,11 @@ pub enum Output {
     },
 }
 
-/// Spawns in a session and group of its own, soft file limit as it was when we started. With
+/// Spawns in a session and group of its own, soft file limit as it was when we started, none of the
+/// files that were open then. With
 /// `dies_with_parent`, on Linux, the kernel kills it when the *thread* that called this ends.
 pub fn spawn(plan: &Plan, output: Output, dies_with_parent: bool) -> io::Result<Child> {
+    keep_files();
     let (out, err) = match output {
         Output::Both(both) => (both.try_clone()?, both),
         Output::Apart { out, err } => (out, err),
@@ -166,6 +172,28 @@ fn die_with(parent: u32) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn die_with(_parent: u32) -> io::Result<()> {
     Ok(())
+}
+
+/// Where a process sees its own open files.
+const OPEN_FILES: &str = "/dev/fd";
+
+/// Files that we were started with (a lock that `flock` or cron holds, a pipe) end with us: a child
+/// would hold them for as long as it lives. All that we open ourselves is closed on exec anyway.
+pub fn keep_files() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let listed = std::fs::read_dir(OPEN_FILES).map(|files| {
+            let number =
+                |file: io::Result<std::fs::DirEntry>| file.ok()?.file_name().to_str()?.parse().ok();
+            files.filter_map(number).collect()
+        });
+        let files: Vec<RawFd> = listed.unwrap_or_else(|_| (3..1024).collect());
+        for file in files.into_iter().filter(|file| *file > 2) {
+            // SAFETY: the number is used for this one call, which refuses one that is not open.
+            let file = unsafe { BorrowedFd::borrow_raw(file) };
+            let _ = rustix::io::fcntl_setfd(file, FdFlags::CLOEXEC);
+        }
+    });
 }
 
 /// The limit on open files as we found it.

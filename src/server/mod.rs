@@ -4,12 +4,14 @@
 mod answer;
 mod auth;
 mod list;
+mod patience;
 mod route;
 
 use self::{
-    answer::{Answer, failure, following, json, json_text, prefixed},
+    answer::{Answer, Content, failure, following, json, json_text, prefixed},
     auth::{Caller, Guard},
     list::List,
+    patience::{Bounds, Following, Patient},
     route::{Miss, Route, Verb, flag},
 };
 use crate::{
@@ -36,6 +38,12 @@ use tokio::{
 
 /// How long a request's head may take, and how long a connection may be idle.
 const HEAD: Duration = Duration::from_secs(15);
+/// How long an answer may wait for its client: as long as a request may; what is followed longer,
+/// for whoever has stopped a terminal to read.
+const READ: Bounds = Bounds {
+    whole: HEAD,
+    next: Duration::from_secs(600),
+};
 /// How large a request's head may be, in bytes.
 const HEAD_SIZE: usize = 32 * 1024;
 /// How many connections there may be; fewer where few files may be open.
@@ -122,9 +130,15 @@ fn places() -> usize {
 
 async fn connection(stream: TcpStream, app: Arc<App>, mut ended: watch::Receiver<bool>) {
     let _ = stream.set_nodelay(true);
+    let following = Following::default();
+    let stream = Patient::new(stream, READ, following.clone());
     let service = service_fn(move |request: Request<Incoming>| {
-        let app = app.clone();
-        async move { Ok::<_, Infallible>(answer(&app, &request).await) }
+        let (app, following) = (app.clone(), following.clone());
+        async move {
+            let answer = answer(&app, &request).await;
+            following.set(matches!(answer.body(), Content::Stream(_)));
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

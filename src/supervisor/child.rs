@@ -130,9 +130,23 @@ impl Child {
         }
     }
 
-    /// Ends the group: SIGTERM, SIGKILL after the grace. Returns when it is empty and its last lines
-    /// are in, or when even SIGKILL has not helped for a while.
+    /// Ends the group and what has left it: SIGTERM, SIGKILL after the grace. Returns when both are
+    /// empty and the last lines are in, or when even SIGKILL has not helped for a while.
     pub(super) async fn end(self: Arc<Self>) {
+        // At the hub's end all of them are looked for at once.
+        let alone = !self.shared.is_closing();
+        let strays = async {
+            if alone {
+                self.shared
+                    .end_strays(vec![self.record.clone()], GRACE)
+                    .await;
+            }
+        };
+        tokio::join!(self.end_group(), strays);
+        self.drain().await;
+    }
+
+    async fn end_group(&self) {
         let deadline = Instant::now() + GRACE;
         self.signal(Signal::TERM);
         let mut exit = Some(self.exit.clone());
@@ -149,7 +163,6 @@ impl Child {
                 tracing::error!(module = self.row.short(), %error, "cannot end its processes");
             }
         }
-        self.drain().await;
     }
 
     /// Waits for the last lines; a process that left the group may hold the pipe for ever.
@@ -177,6 +190,9 @@ impl Child {
                 tracing::error!(module = self.row.short(), %error, "cannot end what it left behind");
             }
         }
+        self.shared
+            .end_strays(vec![self.record.clone()], LEFTOVERS)
+            .await;
         self.drain().await;
         None
     }

@@ -121,9 +121,13 @@ fn write_on(shared: &Shared, mut stream: impl Write) {
         // A stream that is closed swallows everything; there is nobody to tell.
         let _ = stream.write_all(&bytes);
         if dropped > 0 {
+            let missing = match dropped {
+                1 => "1 line is".to_owned(),
+                n => format!("{n} lines are"),
+            };
             let _ = writeln!(
                 stream,
-                "[hub] {dropped} lines are missing here: this stream was not read fast enough"
+                "[hub] {missing} missing here: this stream was not read fast enough"
             );
         }
         let _ = stream.flush();
@@ -147,6 +151,19 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn one_line_is_one_line() {
+        let (open, gate) = mpsc::channel();
+        let out = Arc::new(Mutex::new(Vec::new()));
+        let console = Console::new(Gate(gate, out.clone())).unwrap();
+        console.lines("", &[vec![b'x'; ROOM], vec![b'\n']].concat());
+        console.lines("", b"short\n");
+        drop(open);
+        console.finish(Duration::from_secs(10));
+        let text = String::from_utf8(out.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("[hub] 1 line is missing here"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The guardian: a small process that outlives the hub by a moment. It holds a pipe from the hub, is
 //! told of every module's group, and when the pipe ends, however the hub died, kills every group
-//! that is still there and still proven. It starts nothing and writes nothing.
+//! that is still there and still proven, and what has left its session. It starts nothing and
+//! writes nothing.
 
 use super::{Exit, Reaper, reaper::exited};
 use crate::os::{
@@ -161,24 +162,25 @@ pub fn guard(input: impl BufRead) {
         owner: identity::euid(),
         ..Claim::default()
     };
+    let told: Vec<Record> = groups.into_values().collect();
     // A group may fork while it is killed: look until it is empty, bounded.
     for round in 0..50 {
-        if groups.is_empty() {
-            return;
-        }
         if round > 0 {
             std::thread::sleep(Duration::from_millis(20));
         }
         let Ok(now) = Snapshot::take() else { continue };
-        groups.retain(|_, record| match group::prove(record, &claim, &now) {
-            Proof::Alive(group) => {
-                for member in &group.members {
-                    let _ = process::signal(member, rustix::process::Signal::KILL);
-                }
-                true
+        let mut left = group::strays(&told, &told, claim.owner, &now);
+        for record in &told {
+            if let Proof::Alive(group) = group::prove(record, &claim, &now) {
+                left.push(group);
             }
-            _ => false,
-        });
+        }
+        if left.is_empty() {
+            return;
+        }
+        for member in left.iter().flat_map(|group| &group.members) {
+            let _ = process::signal(member, rustix::process::Signal::KILL);
+        }
     }
 }
 

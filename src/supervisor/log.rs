@@ -113,6 +113,17 @@ impl Log {
         self.ring().from(0)
     }
 
+    /// Where the next line will begin, in bytes since the log began.
+    pub fn end(&self) -> u64 {
+        let ring = self.ring();
+        ring.bytes_before + ring.bytes.len() as u64
+    }
+
+    /// What is kept from such a place on.
+    pub fn since(&self, place: u64) -> Vec<u8> {
+        self.ring().from(place)
+    }
+
     /// Says whether more may come: followers of an idle module end when they have read all.
     pub fn set_idle(&self, idle: bool) {
         self.ring().idle = idle;

@@ -15,13 +15,14 @@ mod ready;
 mod reaper;
 mod rows;
 mod snapshots;
+mod strays;
 mod task;
+mod views;
 mod whole;
 
 use self::{
     console::Console,
     guardian::{Groups, Guardian},
-    log::Follow,
     module::Module,
     phase::{GRACE, Phase, READINESS},
     ports::Ports,
@@ -32,12 +33,12 @@ use self::{
     task::{Message, Task},
 };
 use crate::{
-    api::{ModuleState, Ready},
+    api::ModuleState,
     error::{Code, Error, Result},
     home::Home,
     modules::{
         launch::{self, Spawner},
-        registry::{Registry, Row},
+        registry::Row,
     },
     os::{group::Claim, identity, process, spawn, subreaper::become_subreaper},
 };
@@ -106,6 +107,8 @@ struct Shared {
     sockets: Option<PathBuf>,
     rows: Rows,
     modules: Mutex<BTreeMap<String, Arc<Module>>>,
+    /// Held by the reload under way.
+    reloading: tokio::sync::Mutex<()>,
     closing: AtomicBool,
     version: AtomicU64,
 }
@@ -123,10 +126,23 @@ impl Shared {
         }
     }
 
-    /// The row of a process as the registry has it now.
-    fn row(&self, short: &str) -> Option<Row> {
-        let registry = self.rows.now(&self.home).ok()?;
-        registry.find(short).cloned()
+    /// The row of a process as the registry has it now; an error when that cannot be read.
+    fn row(&self, short: &str) -> Result<Option<Row>> {
+        let registry = self.rows.now(&self.home)?;
+        Ok(registry.find(short).cloned())
+    }
+
+    /// A module is no more.
+    fn forget(&self, module: &Arc<Module>) {
+        let mut modules = self.modules();
+        if modules
+            .get(&module.short)
+            .is_some_and(|known| Arc::ptr_eq(known, module))
+        {
+            modules.remove(&module.short);
+        }
+        drop(modules);
+        self.changed();
     }
 
     fn changed(&self) {
@@ -147,6 +163,7 @@ impl Supervisor {
     /// long as the hub: modules die with the thread that spawned them. From now on this process
     /// reaps all its children.
     pub fn new(home: Home, options: Options) -> Result<Self> {
+        spawn::keep_files();
         spawn::raise_file_limit();
         become_subreaper();
         let reaper = Reaper::begin().map_err(|error| {
@@ -186,6 +203,7 @@ impl Supervisor {
             sockets,
             rows: Rows::default(),
             modules: Mutex::default(),
+            reloading: tokio::sync::Mutex::default(),
             closing: AtomicBool::new(false),
             version: AtomicU64::new(0),
             home,
@@ -237,6 +255,7 @@ impl Supervisor {
             Err(_) => None,
         };
         let module = match (row, self.supervised(name), &registry) {
+            (None, _, Ok(_)) => return Err(OpError::NotInstalled),
             (_, Some(module), _) if matches!(module.phase(), Phase::Running { .. }) => {
                 return Ok(module.state());
             }
@@ -251,9 +270,8 @@ impl Supervisor {
                 }
                 self.module(row)
             }
-            (None, Some(module), _) => module,
+            (None, Some(module), Err(_)) => module,
             (None, None, Err(error)) => return Err(OpError::Failed(error.to_string())),
-            (None, None, Ok(_)) => return Err(OpError::NotInstalled),
         };
         Ok(ask(&module, Message::Start, START_BOUND).await)
     }
@@ -269,12 +287,12 @@ impl Supervisor {
     /// Stops a module and starts it anew.
     pub async fn restart(&self, name: &str) -> Result<ModuleState, OpError> {
         self.open()?;
-        if let Some(module) = self.supervised(name) {
-            return Ok(ask(&module, Message::Restart, RESTART_BOUND).await);
+        if matches!(self.0.row(name), Ok(None)) {
+            return Err(OpError::NotInstalled);
         }
-        match self.0.rows.now(&self.0.home) {
-            Ok(registry) if registry.find(name).is_none() => Err(OpError::NotInstalled),
-            _ => Err(OpError::NotSupervised),
+        match self.supervised(name) {
+            Some(module) => Ok(ask(&module, Message::Restart, RESTART_BOUND).await),
+            None => Err(OpError::NotSupervised),
         }
     }
 
@@ -283,55 +301,6 @@ impl Supervisor {
             true => Err(OpError::Failed("the hub is stopping".into())),
             false => Ok(()),
         }
-    }
-
-    /// All states, by short name.
-    pub fn states(&self) -> Vec<ModuleState> {
-        self.0.modules().values().map(|m| m.state()).collect()
-    }
-
-    /// One module's state, when it is supervised.
-    pub fn state(&self, name: &str) -> Option<ModuleState> {
-        self.supervised(name).map(|module| module.state())
-    }
-
-    /// The lines that are kept of a module's output, raw and each with its newline.
-    pub fn logs(&self, name: &str) -> Option<Vec<u8>> {
-        self.supervised(name).map(|module| module.log.kept())
-    }
-
-    /// Those lines and all that follow, until the module ends for good.
-    pub fn follow(&self, name: &str) -> Option<Follow> {
-        self.supervised(name)
-            .map(|module| module.log.clone().follow())
-    }
-
-    /// Grows with every change of any state.
-    pub fn version(&self) -> u64 {
-        self.0.version.load(Ordering::Relaxed)
-    }
-
-    /// The registry as it is now; the last one that could be read when it cannot be.
-    pub fn registry(&self) -> Arc<Registry> {
-        self.0.rows.latest(&self.0.home)
-    }
-
-    /// Which modules are live, on their way, or not coming by themselves.
-    pub fn ready(&self) -> Ready {
-        let mut ready = Ready::default();
-        for module in self.0.modules().values() {
-            let list = match module.phase() {
-                Phase::Running { unbound: false } => &mut ready.ready_modules,
-                Phase::Running { unbound: true } | Phase::Crashed => &mut ready.persistent_modules,
-                Phase::Stopped => continue,
-                Phase::Starting { .. } | Phase::Stopping { .. } | Phase::Waiting => {
-                    &mut ready.transient_modules
-                }
-            };
-            list.push(module.short.clone());
-        }
-        ready.ready = ready.transient_modules.is_empty();
-        ready
     }
 }
 

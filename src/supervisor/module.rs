@@ -93,9 +93,10 @@ impl Module {
         }
     }
 
-    /// The last lines of its output, oldest first, each at most 300 characters.
-    pub(super) fn last_lines(&self, count: usize) -> Vec<String> {
-        let kept = self.log.kept();
+    /// The last lines of its output since a place in its log, oldest first, each at most 300
+    /// characters.
+    pub(super) fn last_lines(&self, since: u64, count: usize) -> Vec<String> {
+        let kept = self.log.since(since);
         let text = String::from_utf8_lossy(&kept);
         let mut lines: Vec<String> = text
             .lines()

@@ -57,6 +57,8 @@ pub enum Event {
     Restart,
     /// The start command could not be spawned.
     NotSpawned,
+    /// It is no module of this box any more: there is nothing to spawn.
+    Unlisted,
     /// It is ready.
     Ready,
     /// The readiness window has passed.
@@ -146,7 +148,9 @@ impl Phase {
             (P::Stopping { .. }, E::Stop) => (P::Stopping { again: false }, Do::Nothing),
             (_, E::Stop) => (P::Stopping { again: false }, Do::End),
 
-            (P::Starting { respawn: false }, E::NotSpawned) => (P::Crashed, Do::Nothing),
+            (P::Starting { respawn: false }, E::NotSpawned) | (P::Starting { .. }, E::Unlisted) => {
+                (P::Crashed, Do::Nothing)
+            }
             (P::Starting { respawn: true }, E::NotSpawned)
             | (P::Starting { .. } | P::Running { .. }, E::Exited) => {
                 if crashes.crash(now) {

@@ -80,7 +80,10 @@ async fn clear_port(shared: &Shared, row: &Row, argv: &[String]) -> Result<(), S
         }
         let stranger = match port::holder(row.port, &listeners) {
             Holder::Nobody => return Ok(()),
-            Holder::Hidden { uid } => squatter(row, None, &format!("of uid {uid}")),
+            Holder::Hidden { uid } => {
+                let who = format!("a process of uid {uid} that cannot be looked into");
+                held_by(row, &who, STRANGER)
+            }
             Holder::Process { pid } => {
                 let now = shared.snapshots.fresh().await;
                 let orphan = now
@@ -92,7 +95,7 @@ async fn clear_port(shared: &Shared, row: &Row, argv: &[String]) -> Result<(), S
                     since = Instant::now();
                     continue;
                 }
-                squatter(row, Some(pid), &process::command_line(pid))
+                squatter(shared, row, pid)
             }
         };
         if since.elapsed() >= BELIEVED {
@@ -116,19 +119,28 @@ async fn stop_orphan(shared: &Shared, row: &Row, group: Group) {
     let _ = pidfile::remove(&shared.home, &rel::pidfile(row.short()));
 }
 
-/// `port_squatter`: who holds the port instead of the module.
-pub(super) fn squatter(row: &Row, pid: Option<u32>, who: &str) -> StartError {
-    let who = match pid {
-        Some(pid) => format!("pid {pid} ({who})"),
-        None => format!("a process {who} that cannot be looked into"),
+const STRANGER: &str = "is not ours and is left alone";
+
+/// `port_squatter`: which process holds the port instead of the module.
+pub(super) fn squatter(shared: &Shared, row: &Row, pid: u32) -> StartError {
+    let spawn = process::env_var(pid, group::SPAWN_ID);
+    let kept = spawn
+        .and_then(|id| id.into_string().ok())
+        .is_some_and(|id| shared.groups.has_spawn(&id));
+    let what = if kept {
+        "runs under this hub as another module"
+    } else {
+        STRANGER
     };
+    let who = format!("pid {pid} ({})", process::command_line(pid));
+    held_by(row, &who, what)
+}
+
+fn held_by(row: &Row, who: &str, what: &str) -> StartError {
+    let (port, short) = (row.port, row.short());
     StartError::new(
         StartErrorType::PortSquatter,
-        format!(
-            "port {} of {} is held by {who}, which is not ours and is left alone",
-            row.port,
-            row.short()
-        ),
+        format!("port {port} of {short} is held by {who}, which {what}"),
     )
 }
 

@@ -36,6 +36,7 @@ pub(super) enum Message {
 /// The outcome of the operation under way.
 enum Done {
     Prepared(Box<Result<Prepared, StartError>>),
+    Unlisted,
     Looked(Exit, Option<Left>),
     Emptied,
 }
@@ -61,6 +62,8 @@ pub(super) struct Task {
     phase: Phase,
     crashes: Crashes,
     child: Option<Arc<Child>>,
+    /// Where its log was when that was spawned.
+    begun: u64,
     exit: Option<watch::Receiver<Option<Exit>>>,
     work: Option<Work<Done>>,
     ready: Option<Work<Ready>>,
@@ -112,6 +115,7 @@ impl Task {
             phase: Phase::Stopped,
             crashes: Crashes::default(),
             child: None,
+            begun: 0,
             exit: None,
             work: None,
             ready: None,
@@ -139,6 +143,7 @@ impl Task {
             match wake {
                 Wake::Exit(exit) => self.leader_gone(exit),
                 Wake::Done(Done::Prepared(prepared)) => self.spawn(*prepared),
+                Wake::Done(Done::Unlisted) => self.unlisted(),
                 Wake::Done(Done::Looked(exit, left)) => self.looked(exit, left),
                 Wake::Done(Done::Emptied) => self.emptied(),
                 Wake::Ready(how) => self.is_ready(how),
@@ -147,8 +152,10 @@ impl Task {
                 Wake::Message(None) => return,
                 Wake::Deadline => self.deadline_passed(),
             }
-            if self.removing && self.phase == Phase::Stopped {
+            // What was asked meanwhile has its turn first: the row may be back.
+            if self.removing && self.phase == Phase::Stopped && self.mailbox.is_empty() {
                 self.module.log.close();
+                self.shared.forget(&self.module);
                 return;
             }
         }
@@ -185,10 +192,12 @@ impl Task {
         }
         match message {
             Message::Start(answer) => {
+                self.removing = false;
                 self.starts.push(answer);
                 self.apply(Event::Start);
             }
             Message::Restart(answer) => {
+                self.removing = false;
                 self.starts.push(answer);
                 self.apply(Event::Restart);
             }
@@ -208,8 +217,14 @@ impl Task {
     fn prepare(&mut self) {
         self.deadline = None;
         self.module.log.set_idle(false);
-        if let Some(row) = self.shared.row(&self.module.short) {
-            self.row = row;
+        match self.shared.row(&self.module.short) {
+            Ok(Some(row)) => self.row = row,
+            Ok(None) => {
+                self.work = Some(Box::pin(async { Done::Unlisted }));
+                return;
+            }
+            // As it was, as long as nobody can tell.
+            Err(_) => {}
         }
         let (shared, row) = (self.shared.clone(), self.row.clone());
         self.work = Some(Box::pin(async move {

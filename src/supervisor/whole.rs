@@ -5,9 +5,11 @@ use super::{STOP_BOUND, Supervisor, module::Module, phase::GRACE, prepare, task:
 use crate::{
     api::{ModuleState, Reloaded},
     error::{Code, Error, Result},
+    home::rel,
     modules::registry::{Registry, Row},
     os::{
-        group::{self, Proof},
+        group::{self, Group, Proof},
+        pidfile::{self, Record},
         process,
     },
 };
@@ -42,26 +44,54 @@ impl Supervisor {
     async fn reclaim(&self) {
         let now = self.0.snapshots.fresh().await;
         let mut seen = Vec::new();
+        let mut recorded = None;
         for process in &now.processes {
             if process.terminal || seen.contains(&process.session) {
                 continue;
             }
             if let Some(group) = prepare::stray(&self.0, &self.0.claim(), process, &now) {
                 seen.push(process.session);
-                tracing::warn!(
-                    pid = process.pid,
-                    command = process::command_line(process.pid),
-                    "an earlier life of this hub has left it behind; it is stopped"
-                );
-                let shared = self.clone();
+                let recorded = recorded.get_or_insert_with(|| self.recorded());
+                let detached = recorded
+                    .iter()
+                    .find(|(_, record)| is_of(record, &group))
+                    .map(|(short, _)| short.clone());
+                let command = process::command_line(process.pid);
+                match &detached {
+                    Some(short) => tracing::warn!(
+                        module = short,
+                        pid = process.pid,
+                        command,
+                        "it runs detached, without a hub; it is stopped, and is this hub's to start"
+                    ),
+                    None => tracing::warn!(
+                        pid = process.pid,
+                        command,
+                        "an earlier life of this hub has left it behind; it is stopped"
+                    ),
+                }
+                let shared = self.0.clone();
                 tokio::spawn(async move {
                     if let Err(error) = group::stop(group, GRACE).await {
                         tracing::error!(%error, "cannot stop it");
                     }
-                    drop(shared);
+                    if let Some(short) = detached {
+                        let _ = pidfile::remove(&shared.home, &rel::pidfile(&short));
+                    }
                 });
             }
         }
+    }
+
+    /// What the pidfiles of detached modules say.
+    fn recorded(&self) -> Vec<(String, Record)> {
+        let registry = self.0.rows.latest(&self.0.home);
+        let record = |row: &Row| {
+            let short = row.short().to_owned();
+            let record = pidfile::read(&self.0.home, &rel::pidfile(&short)).ok()??;
+            Some((short, record))
+        };
+        registry.rows.iter().filter_map(record).collect()
     }
 
     /// Starts a row at boot or at reload, without waiting.
@@ -81,9 +111,30 @@ impl Supervisor {
     }
 
     /// Reads the registry again: rows that are new start, rows that went stop, rows that read
-    /// differently are reported.
+    /// differently are reported. It is finished also when whoever asks leaves midway.
     pub async fn reload(&self) -> Result<Reloaded> {
+        let supervisor = self.clone();
+        let reloading = tokio::spawn(async move { supervisor.read_again().await });
+        reloading
+            .await
+            .unwrap_or_else(|error| Err(Error::new(Code::Io, format!("cannot reload: {error}"))))
+    }
+
+    /// One at a time: what starts may need the port of what goes.
+    async fn read_again(&self) -> Result<Reloaded> {
+        let _turn = self.0.reloading.lock().await;
         let (before, after) = self.0.rows.reload(&self.0.home)?;
+        for warning in &after.warnings {
+            tracing::warn!("{warning}");
+        }
+        for short in &after.left_out {
+            if after.find(short).is_some() {
+                tracing::warn!(
+                    module = short,
+                    "its row cannot be read: the module is kept as it was"
+                );
+            }
+        }
         let mut reloaded = Reloaded::default();
         for row in &after.rows {
             match before.find(row.short()) {
@@ -97,16 +148,9 @@ impl Supervisor {
                 reloaded.removed.push(row.short().to_owned());
             }
         }
-        let gone: Vec<Arc<Module>> = {
-            let mut modules = self.0.modules();
-            let gone = |short: &&String| after.find(short).is_none();
-            let names: Vec<String> = modules.keys().filter(gone).cloned().collect();
-            names
-                .iter()
-                .filter_map(|short| modules.remove(short))
-                .collect()
-        };
-        self.0.changed();
+        let stays = |module: &Module| processes(&after).any(|row| row.short() == module.short);
+        let mut gone: Vec<Arc<Module>> = self.0.modules().values().cloned().collect();
+        gone.retain(|module| !stays(module));
         all(gone, Message::Remove).await;
         for row in processes(&after) {
             // A row is new as a process also when it was a view of one that went.
@@ -125,12 +169,11 @@ impl Supervisor {
     pub async fn shutdown(&self) {
         self.0.closing.store(true, Ordering::Relaxed);
         let modules: Vec<Arc<Module>> = self.0.modules().values().cloned().collect();
-        if timeout(
-            GRACE + Duration::from_millis(900),
-            all(modules, Message::Stop),
-        )
-        .await
-        .is_err()
+        let strays = self.0.end_strays(self.0.groups.all(), GRACE);
+        let all = async { tokio::join!(all(modules, Message::Stop), strays) };
+        if timeout(GRACE + Duration::from_millis(900), all)
+            .await
+            .is_err()
         {
             self.kill_all();
         }
@@ -145,14 +188,22 @@ impl Supervisor {
         let Ok(now) = process::Snapshot::take() else {
             return;
         };
-        for record in self.0.groups.all() {
-            if let Proof::Alive(group) = group::prove(&record, &self.0.claim(), &now) {
-                for member in &group.members {
-                    let _ = process::signal(member, Signal::KILL);
-                }
+        let records = self.0.groups.all();
+        let mut groups = group::strays(&records, &records, self.0.owner, &now);
+        for record in &records {
+            if let Proof::Alive(group) = group::prove(record, &self.0.claim(), &now) {
+                groups.push(group);
             }
         }
+        for member in groups.iter().flat_map(|group| &group.members) {
+            let _ = process::signal(member, Signal::KILL);
+        }
     }
+}
+
+/// Is this the group that a pidfile records?
+fn is_of(record: &Record, group: &Group) -> bool {
+    record.pid == group.leader && (record.spawn.is_none() || record.spawn == group.spawn)
 }
 
 /// Rows that are processes of their own.

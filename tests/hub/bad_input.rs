@@ -1,10 +1,11 @@
 //! What a client can do wrong, and what it gets for it.
 
-use super::{Hub, ask, ask_raw, command, module, one, wire};
+use super::{Hub, ask, ask_raw, command, module, one, registry, wire};
 use crate::sandbox::{Sandbox, listens, until_true};
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    time::Duration,
 };
 
 #[test]
@@ -155,6 +156,54 @@ fn idle_and_slow_connections_leave_room_for_others() {
         ask(hub.port, "GET", "/health", &[]).expect(200);
     }
     assert_eq!(hub.restart("good")["status"], "running");
+}
+
+/// More of them than there are places, without a token, each with answers that it never takes.
+#[test]
+fn clients_that_never_read_do_not_keep_the_hub_from_others() {
+    let sandbox = Sandbox::new();
+    // Long names make long answers.
+    let names: Vec<String> = (0..300).map(|n| format!("{n:0>200}")).collect();
+    let ill: Vec<(&str, u16, &[&str])> = (20_000..)
+        .zip(&names)
+        .map(|(port, name)| (&**name, port, &["no-such-program-anywhere"][..]))
+        .collect();
+    registry(&sandbox, &ill);
+    let serve = command(&sandbox);
+    let mut few = std::process::Command::new("/bin/sh");
+    few.args(["-c", "ulimit -n 48; exec \"$0\" \"$@\""])
+        .arg(serve.get_program())
+        .args(serve.get_args())
+        .env_clear()
+        .current_dir(sandbox.user_dir())
+        .stdout(std::fs::File::create(sandbox.user_dir().join("hub.out")).unwrap())
+        .stderr(std::fs::File::create(sandbox.user_dir().join("hub.err")).unwrap());
+    for (name, value) in serve.get_envs() {
+        few.env(name, value.unwrap_or_default());
+    }
+    let hub = Hub::of(&sandbox, &mut few);
+    until_true("long answers", || {
+        let ready = ask(hub.port, "GET", "/api/ready", &[]).expect(200);
+        ready["persistent_modules"].as_array().unwrap().len() == names.len()
+    });
+    let many = "GET /api/ready HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200);
+    let deaf: Vec<TcpStream> = (0..28)
+        .map(|_| {
+            let mut stream = wire::connect(hub.port);
+            stream.write_all(many.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    // Behind all of these, however long a slow machine takes to answer them until they are full.
+    let mut stream = wire::connect(hub.port);
+    stream
+        .set_read_timeout(Some(Duration::from_secs(90)))
+        .unwrap();
+    stream.write_all(b"GET /health HTTP/1.0\r\n\r\n").unwrap();
+    let mut all = Vec::new();
+    let _ = stream.read_to_end(&mut all);
+    wire::parse(&all).expect(200);
+    drop(deaf);
 }
 
 #[test]

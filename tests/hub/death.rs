@@ -189,3 +189,25 @@ fn as_the_first_process_it_reaps_and_zombies_are_not_alive() {
         .unwrap();
     until_true("everything to be reaped", || zombies(children).is_empty());
 }
+
+/// A detached module that a hub finds is taken over by name, and its record goes.
+#[test]
+fn what_ran_detached_is_named_and_its_record_goes() {
+    let sandbox = Sandbox::new();
+    sandbox.module("good", &[]);
+    sandbox.say("start good").expect(0);
+    let pid = sandbox.pid("good");
+    let hub = Hub::serve(&sandbox);
+    until_true("the detached one to be gone", || !alive(pid));
+    assert_ne!(hub.until_ready("good"), pid);
+    until_true("its record to be gone", || {
+        !sandbox.at("good/run/good.pid").exists()
+    });
+    let said = hub.err();
+    let line = said.lines().find(|line| line.contains("detached"));
+    assert!(
+        line.is_some_and(|line| line.contains("module=\"good\"")),
+        "{said}"
+    );
+    assert!(!said.contains("earlier life of this hub"), "{said}");
+}

@@ -2,10 +2,13 @@
 
 mod bad_input;
 mod death;
+mod inherited;
 mod lines;
 mod many;
 mod presence;
+mod reloads;
 mod routes;
+mod strays;
 mod supervision;
 mod tokens;
 mod wire;

@@ -223,10 +223,18 @@ impl Hub {
         let mut renew = Instant::now() + RENEW;
         let beat = sd_notify::watchdog_enabled().map(|bound| bound / 3);
         let mut beats = interval(beat.unwrap_or(RENEW).max(Duration::from_millis(1)));
+        // Beside everything else: a reload lasts as long as what it stops takes to end.
+        let reloading = async {
+            while reloads.recv().await.is_some() {
+                self.reload().await;
+            }
+            std::future::pending().await
+        };
+        tokio::pin!(reloading);
         loop {
             tokio::select! {
                 () = ends.told() => return,
-                _ = reloads.recv() => self.reload().await,
+                () = &mut reloading => {}
                 _ = beats.tick(), if beat.is_some() => tell(&[NotifyState::Watchdog]),
                 _ = looks.tick() => {
                     if self.presence.look() {

@@ -96,6 +96,8 @@ pub struct Registry {
     pub rows: Vec<Row>,
     /// What was wrong with the others, for people.
     pub warnings: Vec<String>,
+    /// The short names of those others that have one, and no good row.
+    pub left_out: Vec<String>,
 }
 
 impl Registry {
@@ -125,11 +127,18 @@ impl Registry {
         for row in sift(&document::rows(bytes, file)?) {
             match row {
                 Ok(row) => registry.rows.push(row),
-                Err(fault) => registry
-                    .warnings
-                    .push(format!("{}: {fault}; that row is left out", file.display())),
+                Err(fault) => {
+                    registry
+                        .warnings
+                        .push(format!("{}: {fault}; that row is left out", file.display()));
+                    let short = fault.name.as_deref().map(|name| short_of(name).to_owned());
+                    registry.left_out.extend(short);
+                }
             }
         }
+        let mut left_out = std::mem::take(&mut registry.left_out);
+        left_out.retain(|short| registry.find(short).is_none());
+        registry.left_out = left_out;
         Ok(registry)
     }
 
@@ -143,7 +152,7 @@ impl Registry {
         })?;
         Ok(Self {
             rows,
-            warnings: Vec::new(),
+            ..Self::default()
         })
     }
 

@@ -305,3 +305,26 @@ fn a_holder_in_the_modules_folder_is_ours() {
     claim.cwd = Some("/".into());
     assert!(!is_ours(&kid.process(), &claim, Path::new("/nowhere")));
 }
+
+#[test]
+fn what_has_left_the_session_is_found_by_the_spawn_id_alone() {
+    let mut kid = Kid::new("setsid sh -c 'sleep 1000 & echo $$ $!; wait' & sleep 1000");
+    let line = kid.line();
+    let (left, child) = line.split_once(' ').unwrap();
+    let mut expected: Vec<u32> = vec![left.parse().unwrap(), child.parse().unwrap()];
+    let owner = geteuid().as_raw();
+    let (record, now) = (kid.record(), Snapshot::take().unwrap());
+    let mut other = record.clone();
+    other.spawn = Some("of-another".into());
+    assert!(strays(&[other], &[], owner, &now).is_empty());
+    assert!(strays(std::slice::from_ref(&record), &[], owner + 1, &now).is_empty());
+    let mut found = strays(&[record], &[], owner, &now);
+    assert_eq!(found.len(), 1);
+    let group = found.remove(0);
+    let mut pids: Vec<u32> = group.members.iter().map(|m| m.pid).collect();
+    pids.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(pids, expected);
+    runtime().block_on(kill(group)).unwrap();
+    assert!(lives(kid.pid()) && !expected.iter().any(|pid| lives(*pid)));
+}

@@ -11,11 +11,12 @@ const PHASES: [P; 9] = [
     P::Waiting,
     P::Crashed,
 ];
-const EVENTS: [E; 9] = [
+const EVENTS: [E; 10] = [
     E::Start,
     E::Stop,
     E::Restart,
     E::NotSpawned,
+    E::Unlisted,
     E::Ready,
     E::Late,
     E::Exited,
@@ -37,12 +38,14 @@ fn expected(phase: P, event: E) -> (P, Do) {
         (first, E::Stop, rest, Do::End),
         (first, E::Restart, anew, Do::End),
         (first, E::NotSpawned, P::Crashed, Do::Nothing),
+        (first, E::Unlisted, P::Crashed, Do::Nothing),
         (first, E::Ready, ready, Do::Nothing),
         (first, E::Late, unbound, Do::Nothing),
         (first, E::Exited, P::Waiting, Do::Delay),
         (again, E::Stop, rest, Do::End),
         (again, E::Restart, anew, Do::End),
         (again, E::NotSpawned, P::Waiting, Do::Delay),
+        (again, E::Unlisted, P::Crashed, Do::Nothing),
         (again, E::Ready, ready, Do::Nothing),
         (again, E::Late, unbound, Do::Nothing),
         (again, E::Exited, P::Waiting, Do::Delay),

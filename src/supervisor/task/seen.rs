@@ -15,6 +15,7 @@ use crate::{
     api::{StartError, StartErrorType, Time},
     modules::registry,
     os::{
+        group::SPAWN_ID,
         port::{self, Holder, Listeners},
         process,
     },
@@ -23,6 +24,7 @@ use std::{sync::Arc, time::Instant};
 
 impl Task {
     pub(super) fn spawn(&mut self, prepared: Result<Prepared, StartError>) {
+        self.begun = self.module.log.end();
         let spawned =
             prepared.and_then(|prepared| Child::spawn(&self.shared, prepared, self.sink.clone()));
         match spawned {
@@ -54,6 +56,18 @@ impl Task {
                 self.rest_if_settled();
             }
         }
+    }
+
+    /// It was to be spawned, and is no module of this box any more.
+    pub(super) fn unlisted(&mut self) {
+        let short = &self.module.short;
+        let text = format!("{short} has no row in services.json any more: it stays down");
+        tracing::warn!(module = short, "{text}");
+        self.last_exit = None;
+        let error = StartError::new(StartErrorType::SpawnFailed, text);
+        self.facts(|facts| facts.start_error = Some(error));
+        self.apply(Event::Unlisted);
+        self.rest_if_settled();
     }
 
     pub(super) fn is_ready(&mut self, how: Ready) {
@@ -108,18 +122,29 @@ impl Task {
     /// Why a live module is not ready.
     fn unready(&self) -> StartError {
         let port = self.row.port;
+        let short = &self.module.short;
         let held = Listeners::read().map(|listeners| port::holder(port, &listeners));
-        if let Ok(Holder::Process { pid }) = held {
-            return prepare::squatter(&self.row, Some(pid), &process::command_line(pid));
-        }
-        StartError::new(
-            StartErrorType::StartedButUnbound,
-            format!(
-                "{} runs, but nothing of it listens on port {port} after {} s",
-                self.module.short,
+        let text = match held {
+            Ok(Holder::Process { pid }) if self.carries_its_id(pid) => format!(
+                "{short} runs, but what listens on port {port}, pid {pid} ({}), has left its session and cannot be watched\nhave it serve in the session that it is started in: without `setsid`, not as a daemon",
+                process::command_line(pid)
+            ),
+            Ok(Holder::Process { pid }) => {
+                return prepare::squatter(&self.shared, &self.row, pid);
+            }
+            _ => format!(
+                "{short} runs, but nothing of it listens on port {port} after {} s",
                 READINESS.as_secs()
             ),
-        )
+        };
+        StartError::new(StartErrorType::StartedButUnbound, text)
+    }
+
+    /// Was it started by this very spawn?
+    fn carries_its_id(&self, pid: u32) -> bool {
+        let spawn = self.child.as_ref().and_then(|c| c.record.spawn.as_deref());
+        let carried = process::env_var(pid, SPAWN_ID);
+        spawn.is_some() && carried.as_deref().and_then(|id| id.to_str()) == spawn
     }
 
     /// The process that was spawned has ended. What its group is now worth is looked at first, unless
@@ -193,7 +218,7 @@ impl Task {
         tracing::warn!(module = short, "it {how}, unasked");
         let error = early.then(|| {
             let mut text = format!("{short} {how} before it was ready");
-            for line in self.module.last_lines(3) {
+            for line in self.module.last_lines(self.begun, 3) {
                 text.push_str("\n  ");
                 text.push_str(&line);
             }
