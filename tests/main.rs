@@ -22,6 +22,8 @@ mod logs;
 #[cfg(target_os = "linux")]
 mod managed;
 #[cfg(target_os = "linux")]
+mod orphans;
+#[cfg(target_os = "linux")]
 mod packages;
 mod registering;
 mod sandbox;
@@ -32,4 +34,6 @@ mod stopping;
 mod sudo;
 #[cfg(target_os = "linux")]
 mod systemd;
+#[cfg(target_os = "linux")]
+mod unseen;
 mod usage;

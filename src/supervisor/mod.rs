@@ -119,6 +119,7 @@ impl Shared {
     fn claim(&self) -> Claim {
         Claim {
             owner: self.owner,
+            home: Some(self.home.root().to_owned()),
             ..Claim::default()
         }
     }

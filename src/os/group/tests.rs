@@ -1,7 +1,11 @@
-use super::*;
+use super::{clue::same_command, *};
 use crate::os::kid::{Kid, eventually, lives, runtime};
 use rustix::process::geteuid;
-use std::time::{Duration, Instant};
+use std::{
+    ffi::OsString,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 const LOOP: &str = "echo ready; while :; do sleep 1000; done";
 const LONG: Duration = Duration::from_secs(60);
@@ -111,16 +115,40 @@ fn another_owner_is_never_a_member() {
         );
     }
     assert!(members(kid.pid(), Some(&kid.spawn), claim.owner, &now).is_empty());
-    assert!(!is_ours(&kid.process(), &claim, Path::new("/")));
+    let home = Some("/".into());
+    assert!(!is_ours(&kid.process(), &Claim { home, ..claim }));
 }
 
 #[test]
-fn a_bare_pid_is_ours_with_a_spawn_id() {
-    let mut kid = Kid::new("sleep 1000 & echo $!; wait");
+fn a_bare_pid_is_ours_with_a_spawn_id_for_this_home_and_port() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().to_str().unwrap();
+    let script = "sleep 1000 & echo $!; wait";
+    let mut kid = Kid::with(script, &[("PARACHUTE_HOME", place), ("PORT", "1944")]);
     let member = kid.number();
-    let pids = alive_pids(&proof(&bare(kid.pid())));
+    let now = Snapshot::take().unwrap();
+    let proof = |home: Option<&Path>, port| {
+        let claim = Claim {
+            home: home.map(Into::into),
+            port,
+            ..claim()
+        };
+        prove(&bare(kid.pid()), &claim, &now)
+    };
+    let pids = alive_pids(&proof(Some(dir.path()), Some(1944)));
     assert_eq!(pids.len(), 2);
     assert!(pids.contains(&member));
+    for (home, port) in [
+        (Some(dir.path()), Some(1945)),
+        (Some(Path::new("/tmp")), Some(1944)),
+        (None, Some(1944)),
+    ] {
+        let proof = proof(home, port);
+        assert!(
+            matches!(proof, Proof::Unprovable { .. }),
+            "{home:?} {port:?}: {proof:?}"
+        );
+    }
 }
 
 #[test]
@@ -153,7 +181,7 @@ fn what_counts_as_the_same_command() {
     let same = |running: &[&str], command: &[&str]| {
         let running: Vec<OsString> = running.iter().map(OsString::from).collect();
         let command: Vec<String> = command.iter().map(|&w| w.to_owned()).collect();
-        same_command(&running, &command)
+        same_command(&running, &command, None, || None)
     };
     let vault = &["parachute-vault", "serve"];
     assert!(same(&["parachute-vault", "serve"], vault));
@@ -172,6 +200,44 @@ fn what_counts_as_the_same_command() {
     assert!(!same(&["parachute-vaults", "serve"], vault));
     assert!(!same(&[], vault));
     assert!(!same(&["x"], &[]));
+    let path = &["/x/bin/server", "--a"];
+    assert!(same(path, path));
+    assert!(same(&["sh", "/x/bin/server", "--a"], path));
+    assert!(!same(&["/x/other/server", "--a"], path));
+    assert!(!same(&["server", "--a"], path));
+    let beside = &["./server"];
+    assert!(same(beside, beside));
+    assert!(!same(&["../x/server"], beside));
+}
+
+#[test]
+fn the_same_program_is_the_same_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    for folder in ["bin", "other"] {
+        std::fs::create_dir(root.join(folder)).unwrap();
+        std::fs::write(root.join(folder).join("server"), "").unwrap();
+    }
+    std::os::unix::fs::symlink("bin", root.join("link")).unwrap();
+    let at = |path: &str| root.join(path).to_str().unwrap().to_owned();
+    let same = |running: &str, said: &str, folder: &str| {
+        let program = root.join("bin/server");
+        let folder = root.join(folder);
+        let cwd = || Some(folder.clone());
+        same_command(&[running.into()], &[said.to_owned()], Some(&program), cwd)
+    };
+    for said in ["server", "./server", &at("bin/server")] {
+        assert!(same(&at("bin/server"), said, "/"), "{said}");
+        assert!(same(&at("link/server"), said, "/"), "{said}");
+        assert!(same(&at("bin/./server"), said, "/"), "{said}");
+        assert!(!same(&at("other/server"), said, "/"), "{said}");
+        assert!(same("./server", said, "bin"), "{said}");
+        assert!(!same("./server", said, "other"), "{said}");
+    }
+    // One that was found on the PATH may keep its bare name; one that has gone elsewhere its word.
+    assert!(same("server", "server", "/"));
+    assert!(!same("server", &at("bin/server"), "/"));
+    assert!(same("./server", "./server", "/"));
 }
 
 #[test]
@@ -273,15 +339,28 @@ fn orphans_of_a_home_and_port_are_found_in_any_session() {
     kid.line();
     let now = Snapshot::take().unwrap();
     let owner = geteuid().as_raw();
+    let claim = |home: &Path, port| Claim {
+        owner,
+        home: Some(home.into()),
+        port: Some(port),
+        ..Claim::default()
+    };
     let found = |home: &Path, port| {
-        let orphans = orphans_of(home, port, owner, &now);
+        let orphans = orphans_of(&claim(home, port), &now);
         orphans.iter().any(|p| p.pid == kid.pid())
     };
     assert!(found(dir.path(), 1944));
     assert!(!found(dir.path(), 1945));
     assert!(!found(Path::new("/tmp"), 1944));
-    assert!(is_ours(&kid.process(), &claim(), dir.path()));
-    assert!(!is_ours(&kid.process(), &claim(), Path::new("/tmp")));
+    let ours = |claim| is_ours(&kid.process(), &claim);
+    assert!(ours(claim(dir.path(), 1944)));
+    assert!(!ours(claim(dir.path(), 1945)));
+    assert!(!ours(claim(Path::new("/tmp"), 1944)));
+    let any = Claim {
+        port: None,
+        ..claim(dir.path(), 0)
+    };
+    assert!(ours(any), "any module of this home");
     let whole = group_of(&kid.process(), &now);
     assert_eq!(whole.leader, kid.pid());
     assert_eq!(whole.spawn.as_deref(), Some(&*kid.spawn));
@@ -299,9 +378,9 @@ fn a_holder_in_the_modules_folder_is_ours() {
     let mut kid = Kid::new(&script);
     kid.line();
     let mut claim = claim();
-    assert!(!is_ours(&kid.process(), &claim, Path::new("/nowhere")));
+    assert!(!is_ours(&kid.process(), &claim));
     claim.cwd = Some(folder);
-    assert!(is_ours(&kid.process(), &claim, Path::new("/nowhere")));
+    assert!(is_ours(&kid.process(), &claim));
     claim.cwd = Some("/".into());
-    assert!(!is_ours(&kid.process(), &claim, Path::new("/nowhere")));
+    assert!(!is_ours(&kid.process(), &claim));
 }
