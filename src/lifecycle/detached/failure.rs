@@ -22,13 +22,17 @@ pub(super) struct Failure {
     pub(super) error: Error,
 }
 
-/// It was not tried: somebody else has the module's turn, or the kernel's tables cannot be read.
+/// Something that a start needs is not as it should be. A row without a start command is none to
+/// start, which is no failure of its.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self {
-            recorded: None,
-            error,
-        }
+        let described = match &error.hint {
+            Some(hint) => format!("{}\n{hint}", error.message),
+            None => error.message.clone(),
+        };
+        let recorded = (error.code != Code::NoStartCommand)
+            .then(|| Box::new(StartError::new(StartErrorType::SpawnFailed, described)));
+        Self { recorded, error }
     }
 }
 
@@ -47,16 +51,12 @@ impl Failure {
         }
     }
 
-    /// Something that a spawn needs is not as it should be. A row without a start command is none
-    /// to start, which is no failure of its.
-    pub(super) fn to_spawn(error: Error) -> Self {
-        let described = match &error.hint {
-            Some(hint) => format!("{}\n{hint}", error.message),
-            None => error.message.clone(),
-        };
-        let recorded = (error.code != Code::NoStartCommand)
-            .then(|| Box::new(StartError::new(StartErrorType::SpawnFailed, described)));
-        Self { recorded, error }
+    /// It was not tried: the module's turn is somebody else's, or not for us to take.
+    pub(super) fn no_turn(error: Error) -> Self {
+        Self {
+            recorded: None,
+            error,
+        }
     }
 }
 

@@ -111,13 +111,12 @@ pub(super) fn would(detached: &Detached, row: &Row, now: &Snapshot, anew: bool) 
 
 /// Spawns a module unless it runs already.
 async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
-    let turn = detached.turn(row)?;
+    let turn = detached.turn(row).map_err(Failure::no_turn)?;
     let short = row.short();
     // A walk over the process table costs milliseconds; without a record there is nothing to hold
     // against it.
-    let recorded = pidfile::read(&detached.home, &rel::pidfile(short));
-    let standing = match recorded.map_err(Failure::to_spawn)? {
-        Some(_) => record::standing(detached, row, &snapshot()?).map_err(Failure::to_spawn)?,
+    let standing = match pidfile::read(&detached.home, &rel::pidfile(short))? {
+        Some(_) => record::standing(detached, row, &snapshot()?)?,
         None => Standing::Down,
     };
     match standing {
@@ -129,24 +128,22 @@ async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
             detached.tell.warn(&format!(
                 "the pidfile of {short} names process {pid}, which is left alone: {why}"
             ));
-            pidfile::remove(&detached.home, &rel::pidfile(short)).map_err(Failure::to_spawn)?;
+            pidfile::remove(&detached.home, &rel::pidfile(short))?;
         }
         Standing::Died(_) | Standing::EarlierBoot | Standing::Down => {}
     }
     let _ = files::remove(&detached.home, rel::stopped(short));
-    let inputs =
-        launch::gather(&detached.home, row, &detached.spawner).map_err(Failure::to_spawn)?;
+    let inputs = launch::gather(&detached.home, row, &detached.spawner)?;
     for warning in &inputs.warnings {
         detached.tell.warn(&format!("{short}: {warning}"));
     }
     let spawn_id = uuid::Uuid::new_v4().to_string();
-    let launch = launch::plan(&inputs, &detached.spawner, &spawn_id).map_err(Failure::to_spawn)?;
+    let launch = launch::plan(&inputs, &detached.spawner, &spawn_id)?;
     let plan = launch::preflight(&launch).map_err(|e| Failure::of(e, None, Vec::new()))?;
     free_port(detached, row).await?;
     let path = rel::log(short);
-    let log = logfile::rotate_if_due(&detached.home, &path)
-        .and_then(|_| logfile::open(&detached.home, &path))
-        .map_err(Failure::to_spawn)?;
+    logfile::rotate_if_due(&detached.home, &path)?;
+    let log = logfile::open(&detached.home, &path)?;
     let log_from = log.metadata().map(|m| m.len()).unwrap_or_default();
     let mut child = spawn::spawn(&plan, spawn::Output::Both(log.into()), false).map_err(|e| {
         let said = format!(
@@ -170,7 +167,7 @@ async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
         // Without a record nobody could stop it again. It is our own child, not reaped yet.
         let _ = child.kill();
         let _ = child.wait();
-        return Err(Failure::to_spawn(error));
+        return Err(error.into());
     }
     let row = row.clone();
     Ok(Begun::Starting(Box::new(Starting {
