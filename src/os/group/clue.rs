@@ -26,7 +26,7 @@ fn runs_command(p: &Process, claim: &Claim) -> bool {
 
 /// Is `running` what `command` becomes? A script's command line begins with its interpreter and
 /// at most one argument of that (execve(2)), `env` may add another.
-pub(super) fn same_command(
+fn same_command(
     running: &[OsString],
     command: &[String],
     program: Option<&Path>,
@@ -161,3 +161,7 @@ pub fn is_above_us(pid: u32, now: &Snapshot) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+#[path = "clue_tests.rs"]
+mod tests;
