@@ -22,6 +22,8 @@ mod logs;
 #[cfg(target_os = "linux")]
 mod managed;
 #[cfg(target_os = "linux")]
+mod orphans;
+#[cfg(target_os = "linux")]
 mod packages;
 mod registering;
 mod sandbox;
@@ -36,4 +38,6 @@ mod sudo;
 mod systemd;
 #[cfg(target_os = "linux")]
 mod terminal;
+#[cfg(target_os = "linux")]
+mod unseen;
 mod usage;

@@ -138,6 +138,7 @@ fn a_group_whose_leader_died_but_whose_member_listens_counts_as_alive() {
     assert_ne!(row["pid"], wrapper);
     let again = sandbox.say("start x --json").expect(0).json();
     assert_eq!(again["changes"][0]["did"], "already_running");
+    assert_eq!(again["changes"][0]["pid"], row["pid"]);
     assert_eq!(stopped(&sandbox, "x", 0)["did"], "stopped");
     assert!(!listens(port));
 }
@@ -184,6 +185,26 @@ fn stubborn_modules_are_stopped_side_by_side() {
         "{:?}",
         begun.elapsed()
     );
+}
+
+#[test]
+fn one_that_somebody_else_works_on_keeps_no_other_from_ending() {
+    let sandbox = Sandbox::new();
+    for name in ["a", "z"] {
+        sandbox.module(name, &[]);
+    }
+    sandbox.say("start").expect(0);
+    let (a, z) = (sandbox.pid("a"), sandbox.pid("z"));
+    let turn = fs::File::open(sandbox.at("z/run/z.lock")).unwrap();
+    turn.lock().unwrap();
+    let mut stop = sandbox.command(["stop"]);
+    stop.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut stop = Guarded(stop.spawn().unwrap());
+    until_true("the end of a", || !alive(a));
+    assert!(alive(z) && stop.0.try_wait().unwrap().is_none());
+    drop(turn);
+    assert!(stop.0.wait().unwrap().success());
+    assert!(!alive(z));
 }
 
 #[test]
@@ -495,7 +516,11 @@ fn zombies_under_an_init_that_does_not_reap_are_dead() {
              print('zombie', states)\n\
              run('status')\n\
              run('start')\n\
-             os.kill(int(open('{pidfile}').readline()), 9)\n\
+             pid = int(open('{pidfile}').readline())\n\
+             os.kill(pid, 9)\n\
+             for _ in range(3000):\n\
+             \x20   if open(f'/proc/{{pid}}/stat').read().rsplit(')')[-1].split()[0] == 'Z': break\n\
+             \x20   time.sleep(0.01)\n\
              run('status')\n\
              run('start')\n\
              run('stop')\n",

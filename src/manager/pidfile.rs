@@ -62,13 +62,13 @@ impl Pidfile {
     }
 
     fn prove(&self, record: &Record, now: &Snapshot) -> Proof {
-        let argv = Some(vec![
-            self.exe.to_string_lossy().into_owned(),
-            "serve".to_owned(),
-        ]);
+        // A hub of another make has a folder of its own: its name is what counts.
+        let name = self.exe.file_name().unwrap_or_default().to_string_lossy();
         let claim = Claim {
             owner: self.owner,
-            argv,
+            home: Some(self.home.root().to_owned()),
+            port: Some(self.port),
+            argv: Some(vec![name.into_owned(), "serve".to_owned()]),
             ..Claim::default()
         };
         group::prove(record, &claim, now)

@@ -4,21 +4,20 @@
 //! What is proof: a recorded pid with its start time and boot; or a process of the recorded
 //! session that carries the record's spawn id. A session's number cannot be given out again while
 //! one process is in it, and nobody can join a session from outside: so one proven process of it
-//! proves all of it (those of the owner's uid, as ever). A bare pid proves only what carries a
-//! spawn id of ours or runs the module's start command without a terminal, and, when it leads its
-//! process group, that group within the same session and uid.
+//! proves all of it (those of the owner's uid, as ever). A bare pid proves only what speaks for
+//! itself ([`clue`]), and, when it leads its process group, that group within the same session and
+//! uid.
 
 use super::{
     pidfile::Record,
     process::{self, Process, Snapshot},
 };
-use std::{
-    ffi::{OsStr, OsString},
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
+mod clue;
 mod stop;
 mod strays;
+pub use clue::{is_above_us, is_ours, orphans_of};
 pub use stop::{Ended, kill, stop};
 pub use strays::strays;
 #[cfg(test)]
@@ -36,6 +35,22 @@ pub struct Group {
     pub spawn: Option<String>,
     /// Live members, zombies left out; never empty.
     pub members: Vec<Process>,
+}
+
+impl Group {
+    /// The process to name to people: the leader while it lives, else a member that does.
+    pub fn pid(&self) -> u32 {
+        let leads = |p: &&Process| p.pid == self.leader;
+        let living = self.members.iter().find(leads).or(self.members.first());
+        living.map_or(self.leader, |p| p.pid)
+    }
+
+    /// Do the two share a process or a spawn id? Then they are one module's.
+    pub fn is_kin(&self, other: &Group) -> bool {
+        let shared = |p: &Process| other.members.iter().any(|o| o.pid == p.pid);
+        let spawn = self.spawn.as_deref().filter(|spawn| !spawn.is_empty());
+        (spawn.is_some() && spawn == other.spawn.as_deref()) || self.members.iter().any(shared)
+    }
 }
 
 /// What a record turned out to be.
@@ -59,8 +74,14 @@ pub enum Proof {
 pub struct Claim {
     /// The uid of the home's owner.
     pub owner: u32,
+    /// The home; a spawn id counts only together with it.
+    pub home: Option<PathBuf>,
+    /// The module's port; without it a spawn id of any module of the home counts.
+    pub port: Option<u16>,
     /// The module's start command, where there is one.
     pub argv: Option<Vec<String>>,
+    /// Where the program of that command is, where it could be found.
+    pub program: Option<PathBuf>,
     /// The module's folder, where there is one; only [`is_ours`] looks at it.
     pub cwd: Option<PathBuf>,
 }
@@ -73,8 +94,7 @@ pub fn prove(record: &Record, claim: &Claim, now: &Snapshot) -> Proof {
     if !recorded {
         return prove_bare(record.pid, there, claim, now);
     }
-    let this_boot = record.boot.is_some() && record.boot == process::boot_id().ok();
-    let leader = there.filter(|p| this_boot && record.start == Some(p.start));
+    let leader = recorded_in(record, now);
     if let Some(leader) = leader
         && leader.uid != claim.owner
     {
@@ -88,6 +108,13 @@ pub fn prove(record: &Record, claim: &Claim, now: &Snapshot) -> Proof {
         None => members(record.pid, record.spawn.as_deref(), claim.owner, now),
     };
     alive(record.pid, record.spawn.clone(), members).unwrap_or(Proof::Gone)
+}
+
+/// The live process that a record names by pid, start time and boot, whoever it runs as now.
+pub fn recorded_in<'a>(record: &Record, now: &'a Snapshot) -> Option<&'a Process> {
+    let there = now.get(record.pid).filter(|p| p.alive())?;
+    let this_boot = record.boot.is_some() && record.boot == process::boot_id().ok();
+    (this_boot && record.start == Some(there.start)).then_some(there)
 }
 
 fn alive(leader: u32, spawn: Option<String>, members: Vec<Process>) -> Option<Proof> {
@@ -149,7 +176,7 @@ fn prove_bare(pid: u32, there: Option<&Process>, claim: &Claim, now: &Snapshot) 
             .processes
             .iter()
             .filter(|p| p.group == pid && p.uid == claim.owner && p.alive());
-        return match left.clone().find(|p| speaks_for_itself(p, claim)) {
+        return match left.clone().find(|p| clue::speaks_for_itself(p, claim)) {
             Some(one) => {
                 let same = |p: &&Process| p.session == one.session;
                 let members = left.filter(same).cloned().collect();
@@ -169,7 +196,7 @@ fn prove_bare(pid: u32, there: Option<&Process>, claim: &Claim, now: &Snapshot) 
             why: format!("it runs as uid {}, not as the home's owner", there.uid),
         };
     }
-    if !speaks_for_itself(there, claim) {
+    if !clue::speaks_for_itself(there, claim) {
         return Proof::Unprovable {
             pid,
             why: "the record has no start time, and its command line is not the module's"
@@ -178,101 +205,6 @@ fn prove_bare(pid: u32, there: Option<&Process>, claim: &Claim, now: &Snapshot) 
     }
     let spawn = process::env_var(pid, SPAWN_ID).and_then(|id| id.into_string().ok());
     alive(pid, spawn, around(there, now)).unwrap_or(Proof::Gone)
-}
-
-/// Carries a spawn id of ours, or runs the start command without a terminal.
-fn speaks_for_itself(p: &Process, claim: &Claim) -> bool {
-    let carries = || process::env_var(p.pid, SPAWN_ID).is_some_and(|id| !id.is_empty());
-    (carries() || runs_command(p, claim)) && unchanged(p)
-}
-
-fn runs_command(p: &Process, claim: &Claim) -> bool {
-    !p.terminal
-        && claim.argv.as_deref().is_some_and(|command| {
-            process::argv(p.pid).is_some_and(|running| same_command(&running, command))
-        })
-}
-
-/// Is `running` what `command` becomes? A script's command line begins with its interpreter and
-/// at most one argument of that (execve(2)), `env` may add another; a name found on the PATH
-/// becomes a path.
-fn same_command(running: &[OsString], command: &[String]) -> bool {
-    let Some((program, arguments)) = command.split_first() else {
-        return false;
-    };
-    let Some(before) = running.len().checked_sub(command.len()) else {
-        return false;
-    };
-    let Some((ran, rest)) = running.get(before..).and_then(<[_]>::split_first) else {
-        return false;
-    };
-    before <= 2
-        && rest
-            .iter()
-            .zip(arguments)
-            .all(|(is, said)| is == said.as_str())
-        && Path::new(ran).file_name() == Path::new(program).file_name()
-}
-
-/// Every live process of `owner`, whatever its session, that we spawned for this home and port: it
-/// carries a spawn id, and `PARACHUTE_HOME` and `PORT` as given.
-pub fn orphans_of(home: &Path, port: u16, owner: u32, now: &Snapshot) -> Vec<Process> {
-    let port = port.to_string();
-    now.processes
-        .iter()
-        .filter(|p| p.uid == owner && p.alive() && p.pid != std::process::id())
-        .filter(|p| spawned_for(p.pid, home, Some(port.as_str())) && unchanged(p))
-        .cloned()
-        .collect()
-}
-
-fn spawned_for(pid: u32, home: &Path, port: Option<&str>) -> bool {
-    let names = [SPAWN_ID, "PARACHUTE_HOME", "PORT"];
-    let Some(values) = process::env_vars(pid, &names) else {
-        return false;
-    };
-    let [Some(spawn), Some(at), is] = values.as_slice() else {
-        return false;
-    };
-    !spawn.is_empty()
-        && same_place(at, home)
-        && port.is_none_or(|port| is.as_deref() == Some(OsStr::new(port)))
-}
-
-fn same_place(one: &OsStr, other: &Path) -> bool {
-    let one = Path::new(one);
-    if one == other {
-        return true;
-    }
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
-    }
-}
-
-/// May the holder of a module's port be taken for an orphan of that module? It is of the owner's
-/// uid, and either we spawned it for this home, or it has no terminal and its command line or its
-/// working directory (or a folder in that) is the module's.
-pub fn is_ours(p: &Process, claim: &Claim, home: &Path) -> bool {
-    if p.uid != claim.owner || !p.alive() || p.pid < 2 || p.pid == std::process::id() {
-        return false;
-    }
-    let in_folder = || {
-        !p.terminal
-            && claim.cwd.as_deref().is_some_and(|folder| {
-                process::cwd(p.pid)
-                    .is_some_and(|cwd| same_place(cwd.as_os_str(), folder) || beneath(&cwd, folder))
-            })
-    };
-    (spawned_for(p.pid, home, None) || runs_command(p, claim) || in_folder()) && unchanged(p)
-}
-
-/// `/` and a user's whole folder hold everything: only a folder three deep or more is a module's.
-fn beneath(cwd: &Path, folder: &Path) -> bool {
-    folder.components().count() > 3
-        && folder
-            .canonicalize()
-            .is_ok_and(|folder| cwd.starts_with(folder))
 }
 
 /// The proven group that a process stands for: what is stopped with an orphan.

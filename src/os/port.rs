@@ -141,6 +141,19 @@ pub fn held(port: u16, members: &[Process], listeners: &Listeners) -> Holding {
     }
 }
 
+/// How a child of ours stands to a port that has become somebody else (a set-uid program) and may
+/// not be looked into: the holder may be seen in its session, or not be seen at all.
+pub fn held_by_session(port: u16, session: u32, listeners: &Listeners) -> Holding {
+    match holder(port, listeners) {
+        Holder::Nobody => Holding::Nobody,
+        Holder::Hidden { .. } => Holding::Unknown,
+        Holder::Process { pid } => match super::process::look(pid) {
+            Ok(Some(holder)) if holder.session == session => Holding::Ours,
+            _ => Holding::Theirs,
+        },
+    }
+}
+
 fn still_there(port: u16, before: &Listeners) -> bool {
     let known = |id: u64| before.on(port).any(|listener| listener.id == id);
     Listeners::read().is_ok_and(|now| now.on(port).any(|listener| known(listener.id)))

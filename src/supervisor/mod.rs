@@ -122,6 +122,7 @@ impl Shared {
     fn claim(&self) -> Claim {
         Claim {
             owner: self.owner,
+            home: Some(self.home.root().to_owned()),
             ..Claim::default()
         }
     }

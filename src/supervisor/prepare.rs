@@ -54,7 +54,14 @@ pub(super) async fn prepare(shared: Arc<Shared>, row: Row) -> Result<Prepared, S
     }
     let made = launch::plan(&inputs, &spawner, &spawn).map_err(failed)?;
     let plan = launch::preflight(&made)?;
-    clear_port(&shared, &row, &made.argv).await?;
+    let claim = Claim {
+        port: Some(row.port),
+        argv: Some(made.argv),
+        program: Some(plan.program.clone()),
+        cwd: row.install_dir.clone(),
+        ..shared.claim()
+    };
+    clear_port(&shared, &row, &claim).await?;
     Ok(Prepared {
         plan,
         row,
@@ -68,7 +75,7 @@ pub(super) async fn prepare(shared: Arc<Shared>, row: Row) -> Result<Prepared, S
 const BELIEVED: Duration = Duration::from_millis(300);
 
 /// Returns when nobody holds the row's port, or says who does.
-async fn clear_port(shared: &Shared, row: &Row, argv: &[String]) -> Result<(), StartError> {
+async fn clear_port(shared: &Shared, row: &Row, claim: &Claim) -> Result<(), StartError> {
     let mut stopped = 0;
     let mut since = Instant::now();
     loop {
@@ -88,7 +95,7 @@ async fn clear_port(shared: &Shared, row: &Row, argv: &[String]) -> Result<(), S
                 let now = shared.snapshots.fresh().await;
                 let orphan = now
                     .get(pid)
-                    .and_then(|holder| orphan(shared, row, argv, holder, &now));
+                    .and_then(|holder| orphan(shared, row, claim, holder, &now));
                 if let Some(group) = orphan.filter(|_| stopped < 3) {
                     stopped += 1;
                     stop_orphan(shared, row, group).await;
@@ -149,24 +156,19 @@ fn held_by(row: &Row, who: &str, what: &str) -> StartError {
 fn orphan(
     shared: &Shared,
     row: &Row,
-    argv: &[String],
+    claim: &Claim,
     holder: &Process,
     now: &Snapshot,
 ) -> Option<Group> {
-    let claim = Claim {
-        argv: Some(argv.to_vec()),
-        cwd: row.install_dir.clone(),
-        ..shared.claim()
-    };
     // By the pidfile of the detached way; else by what it carries, runs, or where it runs.
     let recorded = pidfile::read(&shared.home, &rel::pidfile(row.short()));
     if let Ok(Some(record)) = recorded
-        && let Proof::Alive(group) = group::prove(&record, &claim, now)
+        && let Proof::Alive(group) = group::prove(&record, claim, now)
         && group.members.iter().any(|member| member.pid == holder.pid)
     {
         return Some(group);
     }
-    stray(shared, &claim, holder, now)
+    stray(shared, claim, holder, now)
 }
 
 /// The group of a process that is proven to be this home's and lives under no hub that we know of.
@@ -176,25 +178,10 @@ pub(super) fn stray(
     process: &Process,
     now: &Snapshot,
 ) -> Option<Group> {
-    if !group::is_ours(process, claim, shared.home.root()) || is_above_us(process.pid, now) {
+    if !group::is_ours(process, claim) || group::is_above_us(process.pid, now) {
         return None;
     }
     let group = group::group_of(process, now);
     let kept = |spawn: &str| shared.groups.has_spawn(spawn);
     (!group.members.is_empty() && !group.spawn.as_deref().is_some_and(kept)).then_some(group)
-}
-
-/// Is it this process or one that it comes from?
-fn is_above_us(pid: u32, now: &Snapshot) -> bool {
-    let mut at = std::process::id();
-    for _ in 0..64 {
-        if at == pid {
-            return true;
-        }
-        match now.get(at) {
-            Some(process) if process.parent > 1 => at = process.parent,
-            _ => return false,
-        }
-    }
-    true
 }

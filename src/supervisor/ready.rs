@@ -3,7 +3,7 @@
 
 use super::{Shared, child::Child};
 use crate::os::{
-    port::{self, Holder, Holding, Listeners},
+    port::{self, Holding, Listeners},
     process,
 };
 use std::{sync::Arc, time::Duration};
@@ -66,26 +66,15 @@ async fn judge(child: &Child, listeners: &Listeners) -> Option<Ready> {
     }
     let holding = match child.members().await {
         Some(group) => port::held(port, &group.members, listeners),
-        None if child.exit.borrow().is_none() => stands_apart(child, listeners),
+        None if child.exit.borrow().is_none() => {
+            port::held_by_session(port, child.record.pid, listeners)
+        }
         None => return None,
     };
     match holding {
         Holding::Ours => Some(Ready::Bound),
         Holding::Unknown if answers(port, &child.row.health).await => Some(Ready::Answers),
         _ => None,
-    }
-}
-
-/// How a child stands to its port that has become somebody else (a set-uid program): it lives, nobody
-/// has waited for it yet, and it may not be looked into.
-fn stands_apart(child: &Child, listeners: &Listeners) -> Holding {
-    match port::holder(child.row.port, listeners) {
-        Holder::Nobody => Holding::Nobody,
-        Holder::Hidden { .. } => Holding::Unknown,
-        Holder::Process { pid } => match process::look(pid) {
-            Ok(Some(holder)) if holder.session == child.record.pid => Holding::Ours,
-            _ => Holding::Theirs,
-        },
     }
 }
 

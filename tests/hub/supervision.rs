@@ -1,7 +1,7 @@
 //! Starts, stops, crashes and races, with real processes.
 
 use super::{Hub, is_ready, kill, module, one, pid_of, registry, row, spawned, zombies};
-use crate::sandbox::{EXE, Sandbox, alive, free_port, listens, until_true};
+use crate::sandbox::{EXE, Guarded, Sandbox, alive, free_port, listens, until_true};
 use serde_json::json;
 use std::{
     fs, thread,
@@ -308,6 +308,33 @@ fn a_strangers_port_is_named_and_left_alone() {
     assert!(listens(port));
     drop(stranger);
     assert!(is_ready(&hub.start("taken")));
+}
+
+#[test]
+fn a_strangers_program_of_the_same_name_is_left_alone() {
+    let sandbox = Sandbox::new();
+    let programs = ["bin", "other"].map(|folder| {
+        let folder = sandbox.user_dir().join(folder);
+        fs::create_dir(&folder).unwrap();
+        let file = folder.join("server");
+        std::os::unix::fs::symlink(EXE, &file).unwrap();
+        file.to_str().unwrap().to_owned()
+    });
+    let port = one(&sandbox, "taken", &[&programs[0], "__module"]);
+    let mut stranger = std::process::Command::new("/usr/bin/setsid");
+    stranger
+        .args([&programs[1], "__module"])
+        .current_dir("/")
+        .env_clear()
+        .env("PORT", port.to_string())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
+    let stranger = Guarded(stranger.spawn().unwrap());
+    until_true("the stranger's port", || listens(port));
+    let hub = Hub::serve(&sandbox);
+    let state = hub.until("taken", "refused", |s| s["status"] == "crashed");
+    assert_eq!(state["startError"]["error_type"], "port_squatter");
+    assert!(listens(port) && alive(stranger.0.id()));
 }
 
 #[test]

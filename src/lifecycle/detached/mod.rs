@@ -1,6 +1,7 @@
 //! The detached way: modules as processes of their own with pidfiles, nothing that watches them.
 //! Signals only what is proven to be of this home.
 
+mod failure;
 mod observe;
 mod ready;
 mod record;
@@ -209,7 +210,9 @@ impl Detached {
         let now = start::snapshot()?;
         let mut running = Vec::new();
         for row in &self.registry()?.rows {
-            if let record::Standing::Alive(_) = record::standing(self, row, &now)? {
+            if let record::Standing::Alive(_) | record::Standing::Apart { .. } =
+                record::standing(self, row, &now)?
+            {
                 running.push(row.short().to_owned());
             }
         }

@@ -3,7 +3,7 @@
 //! since, and nothing else.
 
 use super::{
-    Detached,
+    Detached, ready,
     record::{self, Standing},
 };
 use crate::{
@@ -170,7 +170,21 @@ fn tell(
         out.latency_ms = Some((latency.as_secs_f64() * 1e4).round() / 10.0);
     }
     match seen.standing {
-        Ok(Standing::Alive(group)) => alive(process, &group, probe, listeners, &mut out),
+        Ok(Standing::Alive(group)) => {
+            let holding = port::held(process.port, &group.members, listeners);
+            alive(process, &group, holding, probe, listeners, &mut out);
+        }
+        Ok(Standing::Apart { process: it, why }) => {
+            let holding = port::held_by_session(process.port, it.pid, listeners);
+            let alone = Group {
+                leader: it.pid,
+                spawn: None,
+                members: vec![it],
+            };
+            out.notes
+                .push(format!("it can be looked at, not stopped: {why}"));
+            alive(process, &alone, holding, probe, listeners, &mut out);
+        }
         Ok(standing) => down(detached, process, standing, probe, listeners, &mut out),
         Err(error) => {
             out.state = State::Failing;
@@ -188,12 +202,12 @@ fn tell(
 fn alive(
     row: &Row,
     group: &Group,
+    holding: Holding,
     probe: Option<Probe>,
     listeners: &Listeners,
     out: &mut RowStatus,
 ) {
     let age = usage(group, out);
-    let holding = port::held(row.port, &group.members, listeners);
     match (holding, probe) {
         (Holding::Theirs, _) => {
             out.state = State::Failing;
@@ -206,6 +220,9 @@ fn alive(
         }
         (Holding::Ours | Holding::Unknown, Some(Probe::Live { .. })) => {
             out.state = State::Active;
+            if holding == Holding::Unknown {
+                out.notes.push(ready::UNKNOWN.to_owned());
+            }
             // It has come good since.
             out.start_error = None;
         }
@@ -271,7 +288,7 @@ fn down(
             out.notes
                 .push("not started since this machine booted".to_owned());
         }
-        Standing::Down | Standing::Foreign { .. } | Standing::Alive(_) => {
+        Standing::Down | Standing::Foreign { .. } | Standing::Alive(_) | Standing::Apart { .. } => {
             if row.last_start_error.is_some() {
                 out.state = State::Failing;
             }
@@ -299,14 +316,7 @@ fn usage(group: &Group, out: &mut RowStatus) -> Duration {
             percent += member.cpu.as_secs_f64() / age.as_secs_f64() * 100.0;
         }
     }
-    out.pid = Some(
-        group
-            .members
-            .iter()
-            .find(|p| p.pid == group.leader)
-            .or(group.members.first())
-            .map_or(group.leader, |p| p.pid),
-    );
+    out.pid = Some(group.pid());
     out.uptime_seconds = Some(oldest.as_secs());
     out.cpu_percent = Some((percent * 10.0).round() / 10.0);
     out.memory_bytes = Some(memory);

@@ -3,12 +3,13 @@
 
 use super::{
     Detached,
+    failure::{Failure, Seen, squatter, unready},
     record::claim,
-    start::{Failure, listeners, snapshot, squatter},
+    start::{listeners, snapshot},
 };
 use crate::{
     api::{StartError, StartErrorType},
-    client::{Probe, probe},
+    client::probe,
     home::rel,
     lifecycle::Did,
     modules::registry::Row,
@@ -36,7 +37,9 @@ pub(super) const IN_TIME: Duration = Duration::from_millis(4250);
 /// How often the kernel is asked; the first is for the first tenth of a second.
 const TICKS: [Duration; 2] = [Duration::from_millis(4), Duration::from_millis(8)];
 /// How long a health path may take where the port's holder cannot be looked up.
-const PROBE: Duration = Duration::from_millis(500);
+pub(super) const PROBE: Duration = Duration::from_millis(500);
+/// How long until it is asked again.
+pub(super) const AGAIN: Duration = Duration::from_millis(50);
 /// How many of its last lines a failure shows.
 const EXCERPT: usize = 20;
 
@@ -136,57 +139,60 @@ async fn try_judge(
     if age < SETTLE {
         return Ok(None);
     }
-    let port = it.row.port;
-    let mut taken = false;
-    if look.listeners()?.on(port).next().is_some()
-        && let Some(group) = group_of(detached, it, look.processes()?)
-    {
-        let started = Did::Started {
-            pid: Some(it.record.pid),
-        };
-        match port::held(port, &group.members, look.listeners()?) {
-            Holding::Ours => return Ok(Some(started)),
-            Holding::Unknown => {
-                if let Probe::Live { .. } = probe(port, &it.row.health, PROBE).await {
-                    let said = "who holds its port cannot be looked up; its health path answers";
-                    detached.tell.warn(&format!("{}: {said}", it.row.short()));
-                    return Ok(Some(started));
-                }
-            }
-            Holding::Theirs => taken = true,
-            Holding::Nobody => {}
+    let seen = if look.listeners()?.on(it.row.port).next().is_some() {
+        match at_the_port(detached, it, look, exit.is_none()).await? {
+            Ok(pid) => return Ok(Some(Did::Started { pid: Some(pid) })),
+            Err(seen) => seen,
         }
-    }
+    } else {
+        Seen::Silent
+    };
     if age < SETTLE + WINDOW {
         return Ok(None);
     }
-    if taken {
-        return Err(squatter(&it.row, look.listeners()?));
-    }
-    Err(unbound(
-        &it.row,
-        it.record.pid,
-        WINDOW,
-        excerpt(detached, it),
-    ))
+    let (pid, log) = (it.record.pid, excerpt(detached, it));
+    Err(unready(detached, &it.row, pid, WINDOW, &seen, log))
 }
 
-/// The failure of a module that lives without listening.
-pub(super) fn unbound(row: &Row, pid: u32, age: Duration, log: Vec<String>) -> Failure {
-    let said = format!(
-        "it runs (pid {pid}), and nothing listens on port {} after {} s",
-        row.port,
-        age.as_secs()
-    );
-    let hint = format!(
-        "it may be slow to start: `parachute status {0}`, `parachute logs {0}`",
-        row.short()
-    );
-    Failure::of(
-        StartError::new(StartErrorType::StartedButUnbound, said),
-        Some(hint),
-        log,
-    )
+/// Somebody listens on its port: the pid to name when it is the module, else what was seen. A child
+/// that nobody has waited for is itself also when it has become somebody else (a set-uid program).
+async fn at_the_port(
+    detached: &Detached,
+    it: &Starting,
+    look: &mut Look,
+    is_child: bool,
+) -> Result<Result<u32, Seen>, Failure> {
+    let port = it.row.port;
+    let (holding, pid) = match group_of(detached, it, look.processes()?) {
+        Some(group) => (
+            port::held(port, &group.members, look.listeners()?),
+            group.pid(),
+        ),
+        None if is_child => (
+            port::held_by_session(port, it.record.pid, look.listeners()?),
+            it.record.pid,
+        ),
+        None => return Ok(Err(Seen::Silent)),
+    };
+    Ok(match holding {
+        Holding::Ours => Ok(pid),
+        Holding::Theirs => Err(Seen::Theirs),
+        Holding::Nobody => Err(Seen::Silent),
+        Holding::Unknown => match probe(port, &it.row.health, PROBE).await {
+            answer if answer.live() => {
+                note_unknown(detached, &it.row);
+                Ok(pid)
+            }
+            answer => Err(Seen::Unhealthy(answer)),
+        },
+    })
+}
+
+/// What is said where a live health path alone makes a module ready.
+pub(super) const UNKNOWN: &str = "who holds its port cannot be looked up; its health path answers";
+
+pub(super) fn note_unknown(detached: &Detached, row: &Row) {
+    detached.tell.warn(&format!("{}: {UNKNOWN}", row.short()));
 }
 
 fn group_of(detached: &Detached, it: &Starting, now: &Snapshot) -> Option<Group> {
@@ -209,15 +215,16 @@ fn exited(detached: &Detached, it: &Starting, status: ExitStatus) -> Failure {
         && let Ok(listeners) = listeners()
         && listeners.on(it.row.port).next().is_some()
     {
-        let mut failure = squatter(&it.row, &listeners);
+        let mut failure = squatter(detached, &it.row, &listeners);
         failure.error.log = log;
         return failure;
     }
     let hint = (log.len() >= EXCERPT).then(|| format!("the whole log: `parachute logs {short}`"));
+    // The registry may be read by more people than the log: no line of it goes there.
     let described = if log.is_empty() {
         said.clone()
     } else {
-        format!("{said}\n{}", log.join("\n"))
+        format!("{said}\n`parachute logs {short}` shows what it said")
     };
     let mut failure = Failure::of(
         StartError::new(StartErrorType::ExitedEarly, described),

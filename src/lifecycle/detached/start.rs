@@ -3,56 +3,25 @@
 
 use super::{
     Detached,
+    failure::{Failure, Seen, squatter, unready},
     ready::{self, Starting},
     record::{self, Standing},
 };
 use crate::{
     api::{StartError, StartErrorType},
+    client::probe,
     error::{Code, Error, Result},
     home::rel,
     lifecycle::{Change, Did},
     modules::{launch, logfile, registry, registry::Row},
     os::{
         files, group, pidfile,
-        port::{self, Holder, Holding, Listeners},
-        process::{self, Snapshot},
+        port::{self, Holding, Listeners},
+        process::{self, Process, Snapshot},
         spawn,
     },
 };
 use std::time::{Duration, Instant};
-
-/// Why a module did not start: what is written into its row, and what the person is told.
-pub(super) struct Failure {
-    /// For `lastStartError`; none when the failure is ours and not the module's.
-    pub(super) recorded: Option<Box<StartError>>,
-    /// For the person.
-    pub(super) error: Error,
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self {
-            recorded: None,
-            error,
-        }
-    }
-}
-
-impl Failure {
-    /// A failure of the module itself.
-    pub(super) fn of(start_error: StartError, hint: Option<String>, log: Vec<String>) -> Self {
-        let mut error = Error::new(
-            start_error.error_type.code(),
-            start_error.error_description.clone(),
-        )
-        .log(log);
-        error.hint = hint.or_else(|| start_error.sysadmin_hint.clone());
-        Self {
-            recorded: Some(Box::new(start_error)),
-            error,
-        }
-    }
-}
 
 /// How old a look at the listening ports may be before a spawn.
 const SHARED: Duration = Duration::from_millis(50);
@@ -86,13 +55,12 @@ pub(super) async fn start(detached: &Detached, mut rows: Vec<Row>) -> Vec<Change
 fn conclude(detached: &Detached, row: Row, outcome: Result<Did, Failure>) -> Change {
     let recorded = match &outcome {
         Ok(Did::Started { .. } | Did::AlreadyRunning { .. }) => None,
-        Ok(_) => {
+        Ok(_) | Err(Failure { recorded: None, .. }) => {
             return Change {
                 who: row.short().to_owned(),
                 what: outcome.map_err(|f| f.error),
             };
         }
-        Err(Failure { recorded: None, .. }) => row.last_start_error.as_ref(),
         Err(Failure { recorded, .. }) => recorded.as_deref(),
     };
     if let Err(error) = registry::set_start_error(&detached.home, &row.name, recorded) {
@@ -112,7 +80,10 @@ pub(super) fn would(detached: &Detached, row: &Row, now: &Snapshot, anew: bool) 
     let short = row.short();
     let alive = match record::standing(detached, row, now)? {
         Standing::Alive(group) if !anew => {
-            return Ok(format!("leave {short} running (pid {})", group.leader));
+            return Ok(format!("leave {short} running (pid {})", group.pid()));
+        }
+        Standing::Apart { process, .. } if !anew => {
+            return Ok(format!("leave {short} running (pid {})", process.pid));
         }
         Standing::Alive(group) => Some(group),
         _ => None,
@@ -123,11 +94,9 @@ pub(super) fn would(detached: &Detached, row: &Row, now: &Snapshot, anew: bool) 
     let listeners = listeners()?;
     let taken = listeners.on(row.port).next().is_some()
         && !alive.is_some_and(|group| holds(row.port, &group, &listeners))
-        && !record::orphans(detached, row, now, &listeners)
-            .iter()
-            .any(|group| holds(row.port, group, &listeners));
+        && record::holders(detached, row, now, &listeners).is_empty();
     if taken {
-        return Err(squatter(row, &listeners).error);
+        return Err(squatter(detached, row, &listeners).error);
     }
     let command = shlex::try_join(launch.argv.iter().map(String::as_str)).unwrap_or_default();
     let dir = plan
@@ -142,7 +111,7 @@ pub(super) fn would(detached: &Detached, row: &Row, now: &Snapshot, anew: bool) 
 
 /// Spawns a module unless it runs already.
 async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
-    let turn = detached.turn(row)?;
+    let turn = detached.turn(row).map_err(Failure::no_turn)?;
     let short = row.short();
     // A walk over the process table costs milliseconds; without a record there is nothing to hold
     // against it.
@@ -151,7 +120,10 @@ async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
         None => Standing::Down,
     };
     match standing {
-        Standing::Alive(group) => return running(detached, row, &group).await,
+        Standing::Alive(group) => return running(detached, row, &Life::Ours(group)).await,
+        Standing::Apart { process, .. } => {
+            return running(detached, row, &Life::Apart(process)).await;
+        }
         Standing::Foreign { pid, why } => {
             detached.tell.warn(&format!(
                 "the pidfile of {short} names process {pid}, which is left alone: {why}"
@@ -208,28 +180,55 @@ async fn begin(detached: &Detached, row: &Row) -> Result<Begun, Failure> {
     })))
 }
 
+/// What of a module runs already.
+enum Life {
+    /// Proven members.
+    Ours(group::Group),
+    /// The recorded process as somebody else.
+    Apart(Process),
+}
+
 /// It runs already. Is it ready too? One that was spawned a moment ago gets the rest of its time.
-async fn running(detached: &Detached, row: &Row, group: &group::Group) -> Result<Begun, Failure> {
-    let age = group
-        .members
-        .iter()
-        .map(|p| p.age())
-        .max()
-        .unwrap_or_default();
+async fn running(detached: &Detached, row: &Row, life: &Life) -> Result<Begun, Failure> {
+    let (pid, age) = match life {
+        Life::Ours(group) => (
+            group.pid(),
+            group
+                .members
+                .iter()
+                .map(|p| p.age())
+                .max()
+                .unwrap_or_default(),
+        ),
+        Life::Apart(process) => (process.pid, process.age()),
+    };
     let members = || match snapshot().and_then(|now| record::standing(detached, row, &now)) {
         Ok(Standing::Alive(group)) => group.members,
         _ => Vec::new(),
     };
     let deadline = Instant::now() + ready::IN_TIME.saturating_sub(age);
-    match port::until_held(row.port, members, deadline).await {
-        Holding::Ours | Holding::Unknown => Ok(Begun::Running(Some(group.leader))),
-        Holding::Theirs => Err(squatter(row, &listeners()?)),
-        Holding::Nobody => Err(ready::unbound(
-            row,
-            group.leader,
-            age.max(ready::IN_TIME),
-            Vec::new(),
-        )),
+    loop {
+        let holding = match life {
+            Life::Ours(_) => port::until_held(row.port, members, deadline).await,
+            Life::Apart(process) => port::held_by_session(row.port, process.pid, &listeners()?),
+        };
+        let seen = match holding {
+            Holding::Ours => return Ok(Begun::Running(Some(pid))),
+            Holding::Theirs => Seen::Theirs,
+            Holding::Nobody => Seen::Silent,
+            Holding::Unknown => match probe(row.port, &row.health, ready::PROBE).await {
+                answer if answer.live() => {
+                    ready::note_unknown(detached, row);
+                    return Ok(Begun::Running(Some(pid)));
+                }
+                answer => Seen::Unhealthy(answer),
+            },
+        };
+        if Instant::now() >= deadline {
+            let age = age.max(ready::IN_TIME);
+            return Err(unready(detached, row, pid, age, &seen, Vec::new()));
+        }
+        tokio::time::sleep(ready::AGAIN).await;
     }
 }
 
@@ -250,61 +249,28 @@ async fn free_port(detached: &Detached, row: &Row) -> Result<(), Failure> {
     if listeners.on(row.port).next().is_none() {
         return Ok(());
     }
-    let orphans = record::orphans(detached, row, &snapshot()?, &listeners);
-    if orphans
-        .iter()
-        .any(|group| holds(row.port, group, &listeners))
-    {
-        detached.tell.say(&format!(
-            "stopping an earlier life of {} that still holds port {}",
-            row.short(),
-            row.port
-        ));
-        for group in orphans {
-            group::stop(group, super::GRACE).await.map_err(|e| {
-                Error::new(
-                    Code::StillRunning,
-                    format!("cannot stop an earlier life of {}: {e}", row.short()),
-                )
-            })?;
-        }
-        if listeners_on(row.port)? {
-            return Err(squatter(row, &listeners));
-        }
-        return Ok(());
+    let orphans = record::holders(detached, row, &snapshot()?, &listeners);
+    if orphans.is_empty() {
+        return Err(squatter(detached, row, &listeners));
     }
-    Err(squatter(row, &listeners))
-}
-
-/// The failure of a module whose port somebody else has.
-pub(super) fn squatter(row: &Row, listeners: &Listeners) -> Failure {
-    let port = row.port;
-    let (who, hint) = match port::holder(port, listeners) {
-        Holder::Process { pid } => (
-            format!("process {pid} ({})", process::command_line(pid)),
-            format!(
-                "stop process {pid} if you do not need it, or give {} another port",
-                row.short()
-            ),
-        ),
-        Holder::Hidden { uid } => (
-            format!("a process of uid {uid} that cannot be looked into"),
-            format!("`sudo parachute status` may name it, or `sudo ss -ltnp 'sport = :{port}'`"),
-        ),
-        Holder::Nobody => (
-            "somebody who has just left".to_owned(),
-            "try again".to_owned(),
-        ),
-    };
-    let said = format!(
-        "port {port} is held by {who}, which is not {}'s",
-        row.short()
-    );
-    Failure::of(
-        StartError::new(StartErrorType::PortSquatter, said),
-        Some(hint),
-        Vec::new(),
-    )
+    detached.tell.say(&format!(
+        "stopping an earlier life of {} that still holds port {}",
+        row.short(),
+        row.port
+    ));
+    for group in orphans {
+        group::stop(group, super::GRACE).await.map_err(|e| {
+            Error::new(
+                Code::StillRunning,
+                format!("cannot stop an earlier life of {}: {e}", row.short()),
+            )
+        })?;
+    }
+    let listeners = self::listeners()?;
+    if listeners.on(row.port).next().is_some() {
+        return Err(squatter(detached, row, &listeners));
+    }
+    Ok(())
 }
 
 /// All processes now.
@@ -315,14 +281,13 @@ pub(super) fn snapshot() -> Result<Snapshot> {
 
 /// All listeners now.
 pub(super) fn listeners() -> Result<Listeners> {
-    Listeners::read().map_err(|e| {
-        Error::new(
-            Code::Io,
-            format!("cannot read the table of listening ports: {e}"),
-        )
-    })
+    Listeners::read().map_err(|e| no_listeners(&e))
 }
 
-fn listeners_on(port: u16) -> Result<bool> {
-    Ok(listeners()?.on(port).next().is_some())
+/// The table of listening ports could not be read.
+pub(super) fn no_listeners(error: &std::io::Error) -> Error {
+    Error::new(
+        Code::Io,
+        format!("cannot read the table of listening ports: {error}"),
+    )
 }

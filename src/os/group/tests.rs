@@ -1,7 +1,10 @@
 use super::*;
 use crate::os::kid::{Kid, eventually, lives, runtime};
 use rustix::process::geteuid;
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 const LOOP: &str = "echo ready; while :; do sleep 1000; done";
 const LONG: Duration = Duration::from_secs(60);
@@ -111,16 +114,40 @@ fn another_owner_is_never_a_member() {
         );
     }
     assert!(members(kid.pid(), Some(&kid.spawn), claim.owner, &now).is_empty());
-    assert!(!is_ours(&kid.process(), &claim, Path::new("/")));
+    let home = Some("/".into());
+    assert!(!is_ours(&kid.process(), &Claim { home, ..claim }));
 }
 
 #[test]
-fn a_bare_pid_is_ours_with_a_spawn_id() {
-    let mut kid = Kid::new("sleep 1000 & echo $!; wait");
+fn a_bare_pid_is_ours_with_a_spawn_id_for_this_home_and_port() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().to_str().unwrap();
+    let script = "sleep 1000 & echo $!; wait";
+    let mut kid = Kid::with(script, &[("PARACHUTE_HOME", place), ("PORT", "1944")]);
     let member = kid.number();
-    let pids = alive_pids(&proof(&bare(kid.pid())));
+    let now = Snapshot::take().unwrap();
+    let proof = |home: Option<&Path>, port| {
+        let claim = Claim {
+            home: home.map(Into::into),
+            port,
+            ..claim()
+        };
+        prove(&bare(kid.pid()), &claim, &now)
+    };
+    let pids = alive_pids(&proof(Some(dir.path()), Some(1944)));
     assert_eq!(pids.len(), 2);
     assert!(pids.contains(&member));
+    for (home, port) in [
+        (Some(dir.path()), Some(1945)),
+        (Some(Path::new("/tmp")), Some(1944)),
+        (None, Some(1944)),
+    ] {
+        let proof = proof(home, port);
+        assert!(
+            matches!(proof, Proof::Unprovable { .. }),
+            "{home:?} {port:?}: {proof:?}"
+        );
+    }
 }
 
 #[test]
@@ -146,32 +173,6 @@ fn a_bare_pid_is_ours_by_its_command_else_left_alone() {
     claim.argv = Some(vec!["sleep".into(), "987654".into()]);
     assert!(matches!(prove(&record, &claim, &now), Proof::Alive(_)));
     assert!(matches!(proof(&bare(4_194_305)), Proof::Gone));
-}
-
-#[test]
-fn what_counts_as_the_same_command() {
-    let same = |running: &[&str], command: &[&str]| {
-        let running: Vec<OsString> = running.iter().map(OsString::from).collect();
-        let command: Vec<String> = command.iter().map(|&w| w.to_owned()).collect();
-        same_command(&running, &command)
-    };
-    let vault = &["parachute-vault", "serve"];
-    assert!(same(&["parachute-vault", "serve"], vault));
-    assert!(same(&["/usr/bin/parachute-vault", "serve"], vault));
-    assert!(same(&["node", "/opt/bin/parachute-vault", "serve"], vault));
-    assert!(same(
-        &["env", "node", "/opt/parachute-vault", "serve"],
-        vault
-    ));
-    assert!(!same(
-        &["a", "b", "c", "/opt/parachute-vault", "serve"],
-        vault
-    ));
-    assert!(!same(&["parachute-vault", "serve", "--now"], vault));
-    assert!(!same(&["parachute-vault"], vault));
-    assert!(!same(&["parachute-vaults", "serve"], vault));
-    assert!(!same(&[], vault));
-    assert!(!same(&["x"], &[]));
 }
 
 #[test]
@@ -263,47 +264,6 @@ fn many_groups_end_side_by_side() {
             assert_eq!(ended.unwrap().unwrap(), Ended::Terminated);
         }
     });
-}
-
-#[test]
-fn orphans_of_a_home_and_port_are_found_in_any_session() {
-    let dir = tempfile::tempdir().unwrap();
-    let place = dir.path().to_str().unwrap();
-    let mut kid = Kid::with(LOOP, &[("PARACHUTE_HOME", place), ("PORT", "1944")]);
-    kid.line();
-    let now = Snapshot::take().unwrap();
-    let owner = geteuid().as_raw();
-    let found = |home: &Path, port| {
-        let orphans = orphans_of(home, port, owner, &now);
-        orphans.iter().any(|p| p.pid == kid.pid())
-    };
-    assert!(found(dir.path(), 1944));
-    assert!(!found(dir.path(), 1945));
-    assert!(!found(Path::new("/tmp"), 1944));
-    assert!(is_ours(&kid.process(), &claim(), dir.path()));
-    assert!(!is_ours(&kid.process(), &claim(), Path::new("/tmp")));
-    let whole = group_of(&kid.process(), &now);
-    assert_eq!(whole.leader, kid.pid());
-    assert_eq!(whole.spawn.as_deref(), Some(&*kid.spawn));
-}
-
-#[test]
-fn a_holder_in_the_modules_folder_is_ours() {
-    let dir = tempfile::tempdir().unwrap();
-    let folder = dir.path().join("modules").join("vault");
-    std::fs::create_dir_all(&folder).unwrap();
-    let script = format!(
-        "cd '{}'; echo ready; exec env -i sleep 1000",
-        folder.display()
-    );
-    let mut kid = Kid::new(&script);
-    kid.line();
-    let mut claim = claim();
-    assert!(!is_ours(&kid.process(), &claim, Path::new("/nowhere")));
-    claim.cwd = Some(folder);
-    assert!(is_ours(&kid.process(), &claim, Path::new("/nowhere")));
-    claim.cwd = Some("/".into());
-    assert!(!is_ours(&kid.process(), &claim, Path::new("/nowhere")));
 }
 
 #[test]
