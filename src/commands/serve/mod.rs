@@ -65,9 +65,7 @@ pub async fn run(args: &Args, cx: &Context) -> Result<Exit> {
         })?;
     let asked = address::Address::read(cx)?;
     let level = journal::level(args.log_level, cx)?;
-    if let Some(exit) = as_owner(cx, &home)? {
-        return Ok(exit);
-    }
+    as_owner(cx, &home)?;
     let mut ends = Ends::new()?;
     let mut reloads = catch(SignalKind::hangup())?;
     let listener = asked.bind().await?;
@@ -132,11 +130,13 @@ fn console(stream: impl std::os::fd::AsFd) -> Result<Console> {
         })
 }
 
-/// Root serves somebody else's home as its owner.
-fn as_owner(cx: &Context, home: &Home) -> Result<Option<Exit>> {
+/// Root serves somebody else's home as its owner, and for good: whoever keeps this process (a manager,
+/// a terminal) has the hub itself, to be told by, to signal and to see end. Comes back only when there
+/// is nothing to become, or when that fails.
+fn as_owner(cx: &Context, home: &Home) -> Result<()> {
     match identity::owner(home.root()) {
-        Ok(owner) if cx.uid == 0 && owner != 0 => super::as_user(cx, home, owner).map(Some),
-        _ => Ok(None),
+        Ok(owner) if cx.uid == 0 && owner != 0 => Err(super::become_user(cx, home, owner)),
+        _ => Ok(()),
     }
 }
 
