@@ -1,6 +1,8 @@
 //! Root on somebody else's home: everything is done as its owner, no link leads out of it, and
 //! homes that cannot be worked in are told as such.
 
+mod serving;
+
 use crate::{
     needs_root,
     sandbox::{EXE, Guarded, Ran, Sandbox, alive, free_port, listens, until_true},
@@ -43,11 +45,16 @@ fn program(sandbox: &Sandbox) -> String {
 
 /// A box of `nobody` with a module in it.
 fn theirs() -> (Sandbox, u16) {
+    of(NOBODY)
+}
+
+/// A box of this uid with a module in it.
+fn of(uid: u32) -> (Sandbox, u16) {
     let sandbox = Sandbox::new();
     let exe = program(&sandbox);
     fs::create_dir_all(sandbox.home()).unwrap();
-    chown(sandbox.user_dir(), Some(NOBODY), Some(NOBODY)).unwrap();
-    give(&sandbox.home(), NOBODY);
+    chown(sandbox.user_dir(), Some(uid), Some(uid)).unwrap();
+    give(&sandbox.home(), uid);
     let port = sandbox.add("x", &[&exe, "__module"]);
     (sandbox, port)
 }
@@ -541,16 +548,31 @@ fn sudo_finds_the_box_of_who_called_it() {
     assert!(!root.join(".parachute").exists());
 }
 
+/// A bind mount in a container, say.
 #[test]
-fn a_home_of_nobody_known_is_told() {
+fn a_home_of_a_uid_without_a_name_is_handled_as_that_uid() {
     needs_root!();
-    let sandbox = Sandbox::new();
-    fs::create_dir_all(sandbox.home()).unwrap();
-    give(&sandbox.home(), 63_999);
-    let ran = sandbox.say("start").expect(1);
-    assert!(
-        ran.err.contains("uid 63999") && ran.err.contains("hint: "),
-        "{}",
-        ran.err
-    );
+    let uid = 63_999;
+    let (sandbox, port) = of(uid);
+    sandbox.say("start x").expect(0);
+    assert!(listens(port));
+    let pid = sandbox.pid("x");
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    for line in ["Uid", "Gid"] {
+        let wanted = format!("{line}:\t{uid}\t{uid}\t{uid}\t{uid}\n");
+        assert!(status.contains(&wanted), "{status}");
+    }
+    let groups = status.lines().find(|l| l.starts_with("Groups:")).unwrap();
+    assert_eq!(groups.trim_end(), format!("Groups:\t{uid}"));
+    let environ = fs::read(format!("/proc/{pid}/environ")).unwrap();
+    let home = format!("HOME={}", sandbox.user_dir().display());
+    assert!(environ.split(|&b| b == 0).any(|v| v == home.as_bytes()));
+    assert_eq!(sandbox.row("x")["state"], "active");
+    sandbox.say("restart x").expect(0);
+    sandbox.say("stop").expect(0);
+    for path in tree(&sandbox.home()) {
+        let meta = fs::symlink_metadata(&path).unwrap();
+        assert_eq!((meta.uid(), meta.gid()), (uid, uid), "{}", path.display());
+    }
+    sandbox.say("remove x").expect(0);
 }

@@ -35,14 +35,17 @@ mod when;
 use crate::{
     cli::{OnBox, Own, Verb},
     context::Context,
-    error::{Code, Error, Exit, Result},
+    error::{Code, Error, Exit, Result, reason},
     home::Home,
     lifecycle::{self, Site},
     manager::{Scope, systemd},
     os::identity,
     output::Output,
 };
-use std::ffi::OsString;
+use std::{ffi::OsString, io};
+
+/// Names and values.
+type Environment = Vec<(OsString, OsString)>;
 
 /// Carries out one verb on a runtime of its own.
 pub fn run(verb: &Verb, cx: &Context, out: &Output) -> Result<Exit> {
@@ -128,39 +131,45 @@ fn as_owner(verb: &OnBox, cx: &Context, site: &Site) -> Result<Option<Exit>> {
 
 /// Runs this same command line as the owner of a home; gives its exit status.
 fn as_user(cx: &Context, home: &Home, owner: u32) -> Result<Exit> {
-    let user = identity::user(owner).ok_or_else(|| {
-        Error::new(
-            Code::HomeUnusable,
-            format!(
-                "{} belongs to uid {}, which this machine does not know",
-                home.root().display(),
-                owner
-            ),
-        )
-        .hint("give that uid a name, or the folder another owner")
-    })?;
+    let user = identity::owning(owner, home.root());
+    let (args, env) = handed(cx, home, |_| false);
+    let status =
+        identity::run_as(&user, &args, &env).map_err(|error| not_as(&user.name, &error))?;
+    Ok(Exit::of_status(status))
+}
+
+/// Goes on with this same command line as the owner of a home, in this very process; what a hub's
+/// keeper tells it goes along. Comes back only with why not.
+fn become_user(cx: &Context, home: &Home, owner: u32) -> Error {
+    let user = identity::owning(owner, home.root());
+    let (args, env) = handed(cx, home, of_the_keeper);
+    not_as(&user.name, &identity::become_for_good(&user, &args, &env))
+}
+
+fn not_as(name: &str, error: &io::Error) -> Error {
+    Error::new(
+        Code::NoPermission,
+        format!("cannot act as {name}: {}", reason(error)),
+    )
+}
+
+/// The command line and the environment that the home's owner gets from root.
+fn handed(cx: &Context, home: &Home, too: impl Fn(&str) -> bool) -> (Vec<OsString>, Environment) {
     let mut args: Vec<OsString> = vec!["--home".into(), home.root().into()];
     args.extend(without_home(&cx.args));
-    let env: Vec<_> = cx
-        .env
-        .iter()
-        .filter(|(name, _)| handed_on(name))
-        .map(|(n, v)| (n.clone(), v.clone()))
-        .collect();
-    let status = identity::run_as(&user, &args, &env).map_err(|e| {
-        Error::new(
-            Code::NoPermission,
-            format!("cannot act as {}: {e}", user.name),
-        )
-    })?;
-    Ok(Exit::of_status(status))
+    let env = cx.env.iter().filter(|(name, _)| {
+        let name = name.to_string_lossy();
+        handed_on(&name) || too(&name)
+    });
+    (args, env.map(|(n, v)| (n.clone(), v.clone())).collect())
 }
 
 /// Variables that the home's owner gets from root: their processes' environments can be read by
 /// them, so nothing that may be secret.
-fn handed_on(name: &OsString) -> bool {
+fn handed_on(name: &str) -> bool {
     const NAMES: &[&str] = &[
         "PATH",
+        "PORT",
         "TERM",
         "COLORTERM",
         "NO_COLOR",
@@ -171,10 +180,14 @@ fn handed_on(name: &OsString) -> bool {
         "TZ",
         "TMPDIR",
     ];
-    let name = name.to_string_lossy();
-    NAMES.contains(&&*name)
+    NAMES.contains(&name)
         || name.starts_with("LC_")
         || (name.starts_with("PARACHUTE_") && name != "PARACHUTE_HOME")
+}
+
+/// What a service manager says to the process that it has started, and to no other.
+fn of_the_keeper(name: &str) -> bool {
+    name == "NOTIFY_SOCKET" || name.starts_with("WATCHDOG_") || name.starts_with("LISTEN_")
 }
 
 /// The command line less `--home`, which goes in front; what follows `--` is the module's.
@@ -199,6 +212,24 @@ fn without_home(args: &[OsString]) -> Vec<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_owner_is_told_where_the_hub_is_and_what_its_keeper_says() {
+        for name in ["PATH", "PORT", "PARACHUTE_BIND_HOST", "LC_ALL"] {
+            assert!(handed_on(name), "{name}");
+        }
+        for name in [
+            "NOTIFY_SOCKET",
+            "WATCHDOG_USEC",
+            "WATCHDOG_PID",
+            "LISTEN_FDS",
+        ] {
+            assert!(of_the_keeper(name) && !handed_on(name), "{name}");
+        }
+        for name in ["PARACHUTE_HOME", "SECRET", "SUDO_UID", "SSH_AUTH_SOCK"] {
+            assert!(!of_the_keeper(name) && !handed_on(name), "{name}");
+        }
+    }
 
     #[test]
     fn home_is_taken_out_of_the_command_line_but_not_out_of_a_modules() {

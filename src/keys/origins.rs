@@ -8,8 +8,9 @@ use crate::{
 };
 use serde_json::Value;
 use std::{
+    collections::BTreeSet,
     net::Ipv4Addr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -25,7 +26,15 @@ pub struct Origins {
     port: u16,
     /// `PARACHUTE_HUB_ORIGIN` of the hub's own environment.
     environment: Option<String>,
-    read: Mutex<Option<(Instant, Arc<[String]>)>>,
+    read: Mutex<Read>,
+}
+
+#[derive(Debug, Default)]
+struct Read {
+    at: Option<Instant>,
+    now: Arc<[String]>,
+    /// All that the files have said since this was made.
+    ever: BTreeSet<String>,
 }
 
 impl Origins {
@@ -35,7 +44,7 @@ impl Origins {
             home,
             port,
             environment: environment.and_then(clean),
-            read: Mutex::new(None),
+            read: Mutex::default(),
         }
     }
 
@@ -55,8 +64,25 @@ impl Origins {
         host.is_some_and(|host| is_loopback(&host))
     }
 
-    /// Is this origin one of them? Trailing slashes do not count.
+    /// May a token of ours be from this origin? One of them, or one that was: a token does not end
+    /// because the box has got another name. Trailing slashes do not count.
     pub fn knows(&self, origin: &str) -> bool {
+        let was = || clean(origin).is_some_and(|origin| self.read().ever.contains(&origin));
+        if self.has(origin) || was() {
+            return true;
+        }
+        // The token may be younger than what was read last.
+        self.forget();
+        self.has(origin)
+    }
+
+    fn forget(&self) {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.at = None;
+    }
+
+    /// Is this origin one of them now?
+    pub fn has(&self, origin: &str) -> bool {
         let Some(origin) = clean(origin) else {
             return false;
         };
@@ -79,16 +105,18 @@ impl Origins {
 
     /// May a page of this origin call us? Loopback, or one of ours.
     pub fn admits(&self, origin: &str) -> bool {
-        authority(origin).is_some_and(|host| is_loopback(&host)) || self.knows(origin)
+        authority(origin).is_some_and(|host| is_loopback(&host)) || self.has(origin)
     }
 
     /// The origins in files, the hub's own first.
-    fn files(&self) -> Arc<[String]> {
+    pub fn files(&self) -> Arc<[String]> {
+        self.read().now.clone()
+    }
+
+    fn read(&self) -> MutexGuard<'_, Read> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, origins)) = &*read
-            && at.elapsed() < FRESH
-        {
-            return origins.clone();
+        if read.at.is_some_and(|at| at.elapsed() < FRESH) {
+            return read;
         }
         let text = |file| files::read_start(&self.home, file, LIMIT).ok().flatten();
         let given = text(rel::HUB_ORIGIN).and_then(|bytes| {
@@ -96,12 +124,14 @@ impl Origins {
             clean(text.lines().next()?)
         });
         let exposed = text(rel::EXPOSE_STATE).map(|bytes| exposed(&bytes));
-        let origins: Arc<[String]> = given
+        read.now = given
             .into_iter()
             .chain(exposed.into_iter().flatten())
             .collect();
-        *read = Some((Instant::now(), origins.clone()));
-        origins
+        let now = read.now.clone();
+        read.ever.extend(now.iter().cloned());
+        read.at = Some(Instant::now());
+        read
     }
 }
 
@@ -245,5 +275,31 @@ mod tests {
         for origin in ["null", "https://evil.example", "file://", ""] {
             assert!(!origins.admits(origin), "{origin}");
         }
+    }
+
+    #[test]
+    fn a_token_of_an_earlier_name_is_known_but_nothing_else_is_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path().canonicalize().unwrap());
+        let origins = Origins::new(home.clone(), 1939, None);
+        fs::create_dir_all(home.at("hub")).unwrap();
+        fs::write(home.at(rel::HUB_ORIGIN), "https://first.example").unwrap();
+        assert_eq!(origins.own(), "https://first.example");
+        fs::write(home.at(rel::HUB_ORIGIN), "https://second.example").unwrap();
+        assert!(!origins.has("https://second.example"));
+        // A token that has just been minted for it.
+        assert!(origins.knows("https://second.example"));
+        assert_eq!(origins.own(), "https://second.example");
+        assert!(origins.knows("https://first.example/"));
+        assert!(!origins.has("https://first.example"));
+        assert!(!origins.serves("first.example"));
+        assert!(!origins.admits("https://first.example"));
+        fs::remove_file(home.at(rel::HUB_ORIGIN)).unwrap();
+        origins.forget();
+        assert_eq!(origins.own(), "http://127.0.0.1:1939");
+        assert!(origins.knows("https://second.example") && origins.knows("https://first.example"));
+        assert!(!origins.knows("https://third.example"));
+        // Another boot has not had them.
+        assert!(!Origins::new(home, 1939, None).knows("https://first.example"));
     }
 }

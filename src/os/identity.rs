@@ -1,5 +1,5 @@
-//! Users: who owns a home, who called us, and acting as somebody else in a child that has
-//! dropped its privileges.
+//! Users: who owns a home, who called us, and acting as somebody else: in a child that has dropped
+//! its privileges, or for good.
 
 use super::spawn;
 use std::{
@@ -54,10 +54,37 @@ pub fn user_named(name: &str) -> Option<User> {
 
 /// Whose a path is, links followed; for one that does not exist, its nearest parent that does.
 pub fn owner(path: &Path) -> io::Result<u32> {
+    Ok(nearest(path)?.uid())
+}
+
+/// The owner of a place as somebody to act as. One whom the user database does not have (a folder
+/// that was mounted into a container, say) is a bare number: in the place's group, in no other, and
+/// at home in the folder above the place where that is theirs too, else in the place itself.
+pub fn owning(uid: u32, place: &Path) -> User {
+    user(uid).unwrap_or_else(|| {
+        let above = place.parent().filter(|above| {
+            // A parent that is not there says nothing.
+            std::fs::metadata(above).is_ok_and(|meta| meta.uid() == uid)
+        });
+        User {
+            uid,
+            gid: bare_group(uid, nearest(place).ok().map(|meta| meta.gid())),
+            name: uid.to_string(),
+            dir: above.unwrap_or(place).to_owned(),
+        }
+    })
+}
+
+/// Root's group is nobody's that root is to drop its privileges for.
+fn bare_group(uid: u32, folder: Option<u32>) -> u32 {
+    folder.filter(|&gid| gid != 0).unwrap_or(uid)
+}
+
+fn nearest(path: &Path) -> io::Result<std::fs::Metadata> {
     let mut place = path;
     loop {
         match std::fs::metadata(place) {
-            Ok(meta) => return Ok(meta.uid()),
+            Ok(meta) => return Ok(meta),
             Err(error) if is_absent(&error) => match place.parent() {
                 Some(parent) if parent.as_os_str().is_empty() => place = Path::new("."),
                 Some(parent) => place = parent,
@@ -81,6 +108,26 @@ fn is_absent(error: &io::Error) -> bool {
 /// the caller's own bus and session are is taken out. Returns its exit status, 128+n for a death by
 /// signal n. Signals that reach us meanwhile (SIGINT, SIGTERM, SIGHUP) are passed on.
 pub fn run_as(user: &User, args: &[OsString], env: &[(OsString, OsString)]) -> io::Result<i32> {
+    let command = command(user, args, env)?;
+    // A thread of its own: the caller may be inside a runtime already.
+    std::thread::scope(|scope| {
+        scope
+            .spawn(|| forwarding(command))
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the watching thread ended early")))
+    })
+}
+
+/// As [`run_as`], in place of this process: the same pid, and nobody in between. Comes back only
+/// with why it cannot be done, and then this process may have dropped its privileges already.
+pub fn become_for_good(user: &User, args: &[OsString], env: &[(OsString, OsString)]) -> io::Error {
+    match command(user, args, env) {
+        Ok(mut command) => command.exec(),
+        Err(error) => error,
+    }
+}
+
+fn command(user: &User, args: &[OsString], env: &[(OsString, OsString)]) -> io::Result<Command> {
     let mut command = Command::new(ourselves());
     command
         .arg0("parachute")
@@ -91,13 +138,7 @@ pub fn run_as(user: &User, args: &[OsString], env: &[(OsString, OsString)]) -> i
         let groups = groups(user)?;
         spawn::become_user(&mut command, user, &groups);
     }
-    // A thread of its own: the caller may be inside a runtime already.
-    std::thread::scope(|scope| {
-        scope
-            .spawn(|| forwarding(command))
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the watching thread ended early")))
-    })
+    Ok(command)
 }
 
 /// The link works where the user may not enter the folder that the binary is in, and after the
@@ -111,6 +152,10 @@ fn ourselves() -> PathBuf {
 }
 
 fn groups(user: &User) -> io::Result<Vec<u32>> {
+    // A bare number is a member of nothing, not even where it reads like a name.
+    if self::user(user.uid).is_none() {
+        return Ok(vec![user.gid]);
+    }
     let name = CString::new(user.name.as_str()).map_err(io::Error::other)?;
     spawn::groups_of(&name, user.gid)
 }

@@ -51,6 +51,24 @@ fn the_environment_becomes_theirs() {
     assert_eq!(theirs, expected);
 }
 
+#[test]
+fn an_owner_without_a_name_is_a_bare_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let me = euid();
+    assert_eq!(Some(owning(me, dir.path())), user(me));
+    let home = dir.path().join("box");
+    let bare = owning(4_000_000_000, &home);
+    assert_eq!(
+        (bare.uid, &*bare.name, &bare.dir),
+        (4_000_000_000, "4000000000", &home)
+    );
+    assert_eq!(groups(&bare).unwrap(), [bare.gid]);
+    assert_eq!(bare_group(7, Some(100)), 100);
+    // Never root's group, and one of its own where there is nothing to ask.
+    assert_eq!(bare_group(7, Some(0)), 7);
+    assert_eq!(bare_group(7, None), 7);
+}
+
 fn sh(script: &str) -> Command {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", script]);

@@ -104,7 +104,7 @@ struct Shared {
     groups: Groups,
     guardian: Guardian,
     buffer: Buffer,
-    sockets: Option<PathBuf>,
+    sockets: Option<notify::Folder>,
     rows: Rows,
     modules: Mutex<BTreeMap<String, Arc<Module>>>,
     /// Held by the reload under way.
@@ -174,16 +174,11 @@ impl Supervisor {
         let groups = Groups::default();
         let guardian = Guardian::keep(options.exe, reaper.clone(), groups.clone());
         let text = |name: &str| options.env.get(&std::ffi::OsString::from(name)).cloned();
-        let own = format!("parachute-{}", std::process::id());
-        let sockets = notify::folder(
-            [
-                Some(home.at("hub/run/notify")),
-                text("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join(&own)),
-                Some(std::env::temp_dir().join(format!("{own}-{}", uuid::Uuid::new_v4().simple()))),
-            ]
-            .into_iter()
-            .flatten(),
-        );
+        let places = [
+            text("XDG_RUNTIME_DIR").map(PathBuf::from),
+            Some(std::env::temp_dir()),
+        ];
+        let sockets = notify::Folder::begin(home.root(), places.into_iter().flatten());
         let owner = identity::owner(home.root()).unwrap_or_else(|_| identity::euid());
         Ok(Self(Arc::new(Shared {
             owner,

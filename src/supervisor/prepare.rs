@@ -42,10 +42,13 @@ pub(super) async fn prepare(shared: Arc<Shared>, row: Row) -> Result<Prepared, S
     };
     let short = row.short().to_owned();
     let spawn = uuid::Uuid::new_v4().to_string();
-    let socket = shared
-        .sockets
-        .as_deref()
-        .and_then(|folder| Socket::open(folder, &spawn).ok());
+    let socket = shared.sockets.as_ref().and_then(|folder| {
+        let opened = folder.open(&spawn);
+        if let Err(error) = &opened {
+            tracing::warn!(module = short, %error, "it gets no NOTIFY_SOCKET");
+        }
+        opened.ok()
+    });
     let mut spawner = shared.spawner.clone();
     spawner.notify_socket = socket.as_ref().map(|socket| socket.path().to_owned());
     let inputs = launch::gather(&shared.home, &row, &spawner).map_err(failed)?;

@@ -178,7 +178,7 @@ impl Supervisor {
             self.kill_all();
         }
         if let Some(folder) = &self.0.sockets {
-            let _ = std::fs::remove_dir_all(folder);
+            folder.end();
         }
     }
 

@@ -2,11 +2,12 @@
 //! is wiped.
 
 use super::{Hub, ask, command, module, registry, spawned};
-use crate::sandbox::{Sandbox, free_port, until, until_true};
+use crate::sandbox::{Guarded, Ran, Sandbox, free_port, until, until_true};
 use serde_json::{Value, json};
 use std::{
     fs,
     os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    process::Stdio,
     time::Duration,
 };
 
@@ -161,6 +162,116 @@ fn a_wiped_home_is_noticed_and_the_hubs_own_files_are_made_anew() {
         ask(hub.port, "GET", "/health", &[]).expect(200)["instance"],
         instance["instance"]
     );
+}
+
+/// One file of the hub's own is taken away: the home is as it was, and stays one hub's.
+#[test]
+fn an_instance_file_that_is_taken_away_comes_back() {
+    let sandbox = Sandbox::new();
+    registry(&sandbox, &[("good", free_port(), &module(&[]))]);
+    let hub = Hub::serve(&sandbox);
+    let pid = hub.until_ready("good");
+    let before = sandbox.text("hub-instance.json");
+    for taken in [None, Some("{}"), Some("not json")] {
+        match taken {
+            None => fs::remove_file(sandbox.at("hub-instance.json")).unwrap(),
+            Some(text) => fs::write(sandbox.at("hub-instance.json"), text).unwrap(),
+        }
+        until_true("the file", || {
+            fs::read_to_string(sandbox.at("hub-instance.json")).is_ok_and(|now| now == before)
+        });
+    }
+    assert!(!hub.err().contains("wiped"), "{}", hub.err());
+    assert_eq!(sandbox.status()["manager"], "external");
+    assert_eq!(hub.until_ready("good"), pid);
+}
+
+/// What becomes of another hub on this home, at once.
+fn a_second_hub(sandbox: &Sandbox) -> Ran {
+    let errors = sandbox.user_dir().join("second.err");
+    let mut command = sandbox.command(["serve"]);
+    command
+        .env("PORT", free_port().to_string())
+        .env("PARACHUTE_HOME", sandbox.home())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(&errors).unwrap());
+    let mut child = Guarded(command.spawn().unwrap());
+    let status = until("the second hub to end", || child.0.try_wait().unwrap());
+    Ran {
+        code: status.code().unwrap_or(-1),
+        out: String::new(),
+        err: fs::read_to_string(errors).unwrap(),
+    }
+}
+
+#[test]
+fn a_hub_folder_that_is_taken_away_comes_back_and_lets_no_second_hub_in() {
+    let sandbox = Sandbox::new();
+    registry(&sandbox, &[("good", free_port(), &module(&[]))]);
+    let hub = Hub::serve(&sandbox);
+    let pid = hub.until_ready("good");
+    let token = hub.token();
+    let key = fs::read(sandbox.at("hub/keys/es256.pem")).unwrap();
+    fs::remove_dir_all(sandbox.at("hub")).unwrap();
+    let refused = |ran: Ran| {
+        let ran = ran.expect(1);
+        let who = format!("pid {}, on port {}, serves", hub.pid(), hub.port);
+        assert!(ran.err.contains(&who), "{}", ran.err);
+    };
+    // Before the hub has noticed, and after.
+    refused(a_second_hub(&sandbox));
+    until_true("the lock and the key", || {
+        sandbox.at("hub/run/serve.lock").exists() && sandbox.at("hub/keys/es256.pem").exists()
+    });
+    refused(a_second_hub(&sandbox));
+    // The key alone.
+    fs::remove_dir_all(sandbox.at("hub/keys")).unwrap();
+    until_true("the key", || {
+        fs::read(sandbox.at("hub/keys/es256.pem")).is_ok_and(|now| now == key)
+    });
+    assert_eq!(hub.token(), token);
+    assert!(!sandbox.at("operator.token.old").exists());
+    assert!(!hub.err().contains("wiped"), "{}", hub.err());
+    assert_eq!(hub.until_ready("good"), pid);
+}
+
+#[test]
+fn an_instance_file_that_a_killed_hub_has_left_keeps_no_other_out() {
+    let sandbox = Sandbox::new();
+    let mut hub = Hub::serve(&sandbox);
+    hub.signal("KILL");
+    hub.wait();
+    let left = sandbox.text("hub-instance.json");
+    // Somebody else's hub has the port by now.
+    let other = Sandbox::new();
+    let _others = Hub::of(&other, command(&other).env("PORT", hub.port.to_string()));
+    drop(hub);
+    let hub = Hub::serve(&sandbox);
+    assert_ne!(sandbox.text("hub-instance.json"), left);
+    hub.ask("GET", "/api/modules").expect(200);
+}
+
+/// Contract, section 3: from our hub every spawn has a `NOTIFY_SOCKET`.
+#[test]
+fn a_module_has_its_notify_socket_after_the_home_was_wiped() {
+    let sandbox = Sandbox::new();
+    let script = format!(
+        "[ -S \"$NOTIFY_SOCKET\" ] && echo it is there; exec {} __module",
+        crate::sandbox::EXE
+    );
+    let rows: &[(&str, u16, &[&str])] = &[("good", free_port(), &["/bin/sh", "-c", &script])];
+    registry(&sandbox, rows);
+    let hub = Hub::serve(&sandbox);
+    hub.until_ready("good");
+    until_true("its line", || hub.out().matches("it is there").count() == 1);
+    fs::remove_dir_all(sandbox.home()).unwrap();
+    until_true("the hub's files", || {
+        sandbox.at("hub-instance.json").exists() && sandbox.at("operator.token").exists()
+    });
+    registry(&sandbox, rows);
+    hub.restart("good");
+    hub.until_ready("good");
+    until_true("its line", || hub.out().matches("it is there").count() == 2);
 }
 
 /// The stale error of a detached start goes when the hub sees the module live.

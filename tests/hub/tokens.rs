@@ -1,7 +1,7 @@
 //! Which tokens open the hub, and which do not.
 
 use super::{Hub, ask};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, until_true};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use hmac::{Hmac, Mac};
 use p256::{
@@ -304,4 +304,41 @@ fn a_key_that_is_truncated_or_open_to_others_is_replaced() {
         hub.err()
     );
     assert_ne!(fs::read(&key).unwrap(), open);
+}
+
+/// Note 28.
+#[test]
+fn an_origin_that_changes_shuts_nobody_out() {
+    let sandbox = Sandbox::new();
+    let exposed = r#"{"version":1,"layer":"tailnet","canonicalFqdn":"box.tail.net","port":443}"#;
+    sandbox.file("expose-state.json", exposed);
+    let hub = Hub::serve(&sandbox);
+    let issuer = |token: &str| parts(token).1["iss"].as_str().unwrap().to_owned();
+    assert_eq!(issuer(&hub.token()), "https://box.tail.net");
+    let mut seen = vec![hub.token()];
+    let mut until_of = |origin: &str| {
+        until_true("a token of the new origin", || {
+            hub.ask("GET", "/api/modules").expect(200);
+            issuer(&hub.token()) == origin
+        });
+        seen.push(hub.token());
+        for token in &seen {
+            let authorization = format!("Bearer {token}");
+            let headers = [("Authorization", &*authorization)];
+            ask(hub.port, "GET", "/api/modules", &headers).expect(200);
+        }
+    };
+    fs::remove_file(sandbox.at("expose-state.json")).unwrap();
+    until_of(&format!("http://127.0.0.1:{}", hub.port));
+    for origin in ["https://x.example", "https://y.example"] {
+        sandbox.file("hub/origin", format!("{origin}\n"));
+        // A token of loopback is still good, and left alone.
+        if origin == "https://x.example" {
+            sandbox.say("auth rotate-operator").expect(0);
+        }
+        until_of(origin);
+    }
+    fs::remove_file(sandbox.at("hub/origin")).unwrap();
+    until_of(&format!("http://127.0.0.1:{}", hub.port));
+    assert!(!sandbox.at("operator.token.old").exists());
 }

@@ -24,12 +24,10 @@ const FOLDER: &str = "hub";
 /// something stays.
 pub(super) fn purge_as_owner(home: &Home, cx: &Context) -> Result<Option<String>> {
     let owner = identity::owner(home.root()).map_err(|e| Error::io("look at", home.root(), &e))?;
-    let user = match owner {
-        0 => None,
-        uid => identity::user(uid),
-    };
-    let why = match user {
-        Some(user) => {
+    let why = match owner {
+        0 => purge(home)?,
+        uid => {
+            let user = identity::owning(uid, home.root());
             let mut args: Vec<OsString> = vec!["--home".into(), home.root().into()];
             args.extend(["hook", "post-remove", "--purge"].map(OsString::from));
             let env: Vec<_> = (cx.var("PATH").into_iter())
@@ -40,8 +38,6 @@ pub(super) fn purge_as_owner(home: &Home, cx: &Context) -> Result<Option<String>
             // The child has said it.
             (status != 0).then(|| format!("{} stays", home.root().display()))
         }
-        None if owner == 0 => purge(home)?,
-        None => Some(stays(home, "nobody has the uid that owns it")),
     };
     // Empty, or it stays: this never removes what is in it.
     match fs::remove_dir(home.root()) {

@@ -1,15 +1,19 @@
 //! The hub's presence in its home: the lock that makes it the only one, and `hub-instance.json`, which
-//! says which boot answers. Both are made anew when somebody has wiped the home.
+//! says which boot answers. Each is made anew when somebody has taken it away.
 
 use super::LOCK;
 use crate::{
     api::Instance,
+    client::{Client, Identity},
     error::{Code, Error, Result},
     home::{Home, rel},
     os::files,
 };
 use std::{
     fs::File,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::unix::fs::MetadataExt,
+    path::Path,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -22,8 +26,20 @@ pub(super) struct Presence {
 }
 
 struct State {
-    _lock: File,
-    gone: bool,
+    lock: File,
+    /// It has been said that something is missing.
+    said: bool,
+}
+
+/// How a look at the home went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// The home is this hub's, as it should be.
+    Whole,
+    /// The same, after something had to be written anew.
+    Anew,
+    /// It is not there, or another hub's by now.
+    Lost,
 }
 
 impl Presence {
@@ -36,10 +52,7 @@ impl Presence {
                 pid: Some(std::process::id()),
                 port: Some(port),
             },
-            state: Mutex::new(State {
-                _lock: lock,
-                gone: false,
-            }),
+            state: Mutex::new(State { lock, said: false }),
         };
         presence.write()?;
         Ok(presence)
@@ -56,35 +69,58 @@ impl Presence {
         files::replace(&self.home, rel::HUB_INSTANCE, 0o644, &text)
     }
 
-    /// Looks whether the home is still there; true when it has just been made anew.
-    pub(super) fn look(&self) -> bool {
-        if std::fs::symlink_metadata(self.home.at(rel::HUB_INSTANCE)).is_ok() {
-            return false;
-        }
+    fn is_written(&self) -> bool {
+        read(&self.home).is_some_and(|there| there.instance == self.instance.instance)
+    }
+
+    /// Looks whether the hub's own marks are in its home, and makes anew what is missing.
+    pub(super) fn look(&self) -> Seen {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let root = self.home.root();
-        if !state.gone {
-            state.gone = true;
-            tracing::error!(home = %root.display(),
-                "the home was wiped; the hub keeps serving what it has");
+        let locked = is_at(&state.lock, &self.home.at(LOCK));
+        let written = self.is_written();
+        if locked && written {
+            state.said = false;
+            return Seen::Whole;
         }
+        let root = self.home.root();
+        let place = root.display();
+        let wiped = !written && !locked;
         // Only the folder itself: where all that was above it is gone too, it is not ours to make.
         let _ = std::fs::create_dir(root);
-        let again = files::lock(&self.home, LOCK, Duration::ZERO)
-            .and_then(|lock| self.write().map(|()| lock));
-        match again {
-            Ok(lock) => {
-                *state = State {
-                    _lock: lock,
-                    gone: false,
-                };
-                tracing::warn!(home = %root.display(), "the hub's own files are written anew");
-                true
+        let done = self.anew(&mut state, locked, written);
+        let other = matches!(&done, Err(error) if error.code == Code::TimedOut);
+        if other && written {
+            // Nobody else would leave our file there: a file system whose numbers change.
+            return Seen::Whole;
+        }
+        if !std::mem::replace(&mut state.said, done.is_err()) {
+            match (other, wiped) {
+                (true, _) => tracing::error!(home = %place, "another hub serves this home by now"),
+                (_, true) => tracing::error!(home = %place,
+                    "the home was wiped; the hub keeps serving what it has"),
+                _ => tracing::warn!(home = %place, "files of this hub are gone from its home"),
+            }
+        }
+        match done {
+            Ok(()) => {
+                tracing::warn!(home = %place, "the hub's own files are written anew");
+                Seen::Anew
             }
             Err(error) => {
                 tracing::debug!("not written anew: {error}");
-                false
+                Seen::Lost
             }
+        }
+    }
+
+    fn anew(&self, state: &mut State, locked: bool, written: bool) -> Result<()> {
+        // A lock that is held is not taken again: it would be refused for its own sake.
+        if !locked {
+            state.lock = files::lock(&self.home, LOCK, Duration::ZERO)?;
+        }
+        match written {
+            true => Ok(()),
+            false => self.write(),
         }
     }
 
@@ -101,13 +137,38 @@ fn read(home: &Home) -> Option<Instance> {
     serde_json::from_slice(&bytes).ok()
 }
 
+/// Is this open file the one at that place?
+fn is_at(file: &File, place: &Path) -> bool {
+    let there = std::fs::symlink_metadata(place);
+    let held = file.metadata();
+    matches!((held, there), (Ok(held), Ok(there)) if
+        (held.dev(), held.ino()) == (there.dev(), there.ino()))
+}
+
+/// A hub that serves this home and answers, whatever has become of its lock. `ours` is where this
+/// hub listens: nobody else answers there.
+pub(super) async fn answering(home: &Home, ours: SocketAddr) -> Option<Error> {
+    let there = read(home)?;
+    let port = there.port?;
+    let everywhere = ours.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) || ours.ip().is_unspecified();
+    if everywhere && port == ours.port() {
+        return None;
+    }
+    let look = Client::new(home.clone(), port, Vec::new()).look().await;
+    (look.ok()?.identity == Identity::Match).then(|| refused(home, Some(there)))
+}
+
 /// The lock could not be had: another hub serves this home.
 pub(super) fn taken(home: &Home, error: Error) -> Error {
-    if error.code != Code::TimedOut {
-        return error;
+    match error.code {
+        Code::TimedOut => refused(home, read(home)),
+        _ => error,
     }
+}
+
+fn refused(home: &Home, there: Option<Instance>) -> Error {
     let place = home.root().display();
-    let who = match read(home) {
+    let who = match there {
         Some(Instance {
             pid: Some(pid),
             port: Some(port),

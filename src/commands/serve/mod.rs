@@ -14,7 +14,7 @@ use crate::{
     server::{self, App},
     supervisor::{Options, Supervisor, console::Console, guardian},
 };
-use instance::Presence;
+use instance::{Presence, Seen};
 use jiff::Timestamp;
 use sd_notify::NotifyState;
 use std::{sync::Arc, time::Duration};
@@ -65,15 +65,16 @@ pub async fn run(args: &Args, cx: &Context) -> Result<Exit> {
         })?;
     let asked = address::Address::read(cx)?;
     let level = journal::level(args.log_level, cx)?;
-    if let Some(exit) = as_owner(cx, &home)? {
-        return Ok(exit);
-    }
+    as_owner(cx, &home)?;
     let mut ends = Ends::new()?;
     let mut reloads = catch(SignalKind::hangup())?;
     let listener = asked.bind().await?;
     let place = listener
         .local_addr()
         .map_err(|e| Error::new(Code::Io, format!("cannot tell the address of the hub: {e}")))?;
+    if let Some(refused) = instance::answering(&home, place).await {
+        return Err(refused);
+    }
     std::fs::create_dir_all(home.root()).map_err(|e| Error::io("make", home.root(), &e))?;
     let lock = files::lock(&home, LOCK, Duration::ZERO).map_err(|e| instance::taken(&home, e))?;
 
@@ -81,7 +82,7 @@ pub async fn run(args: &Args, cx: &Context) -> Result<Exit> {
     let err = console(rustix::stdio::stderr())?;
     journal::begin(args.log_format, level, err.clone());
 
-    let hub = Hub::begin(cx, home, place.port(), lock, out.clone())?;
+    let mut hub = Hub::begin(cx, home, place.port(), lock, out.clone())?;
     // Whoever waits for this line finds the token and the instance file of this boot.
     out.lines(
         "[hub] ",
@@ -132,11 +133,13 @@ fn console(stream: impl std::os::fd::AsFd) -> Result<Console> {
         })
 }
 
-/// Root serves somebody else's home as its owner.
-fn as_owner(cx: &Context, home: &Home) -> Result<Option<Exit>> {
+/// Root serves somebody else's home as its owner, and for good: whoever keeps this process (a manager,
+/// a terminal) has the hub itself, to be told by, to signal and to see end. Comes back only when there
+/// is nothing to become, or when that fails.
+fn as_owner(cx: &Context, home: &Home) -> Result<()> {
     match identity::owner(home.root()) {
-        Ok(owner) if cx.uid == 0 && owner != 0 => super::as_user(cx, home, owner).map(Some),
-        _ => Ok(None),
+        Ok(owner) if cx.uid == 0 && owner != 0 => Err(super::become_user(cx, home, owner)),
+        _ => Ok(()),
     }
 }
 
@@ -153,6 +156,17 @@ struct Hub {
     keys: Arc<Keys>,
     origins: Arc<Origins>,
     presence: Presence,
+    upkeep: Upkeep,
+}
+
+/// What the hub remembers of its last looks at its home.
+struct Upkeep {
+    /// When the token is looked at next, whatever happens.
+    renew: Instant,
+    /// What the files said of its origins when the token was looked at.
+    origins: Arc<[String]>,
+    /// It has been said that the key cannot be written.
+    said: bool,
 }
 
 impl Hub {
@@ -187,21 +201,30 @@ impl Hub {
             keys.clone(),
             origins.clone(),
         );
-        let hub = Self {
+        let upkeep = Upkeep {
+            renew: Instant::now() + RENEW,
+            origins: origins.files(),
+            said: false,
+        };
+        let mut hub = Self {
             app: Arc::new(app),
             supervisor,
             keys,
             origins,
             presence,
+            upkeep,
         };
         hub.token();
         Ok(hub)
     }
 
     /// Sees to it that the operator's token is one that this hub takes.
-    fn token(&self) {
+    fn token(&mut self) {
+        self.upkeep.renew = Instant::now() + RENEW;
+        self.upkeep.origins = self.origins.files();
         let (key, own) = (self.keys.current(), self.origins.own());
-        let known = |origin: &str| self.origins.knows(origin);
+        // One of an origin that it has no more would not outlive this boot.
+        let known = |origin: &str| self.origins.has(origin);
         match keys::ensure(&self.app.home, &key, &own, known, Timestamp::now()) {
             Ok(Kept::AsItWas) => {}
             Ok(Kept::Minted) => tracing::info!("minted an operator token"),
@@ -217,10 +240,9 @@ impl Hub {
     }
 
     /// Returns when the hub is told to end.
-    async fn live(&self, ends: &mut Ends, reloads: &mut Signal) {
+    async fn live(&mut self, ends: &mut Ends, reloads: &mut Signal) {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut renew = Instant::now() + RENEW;
         let beat = sd_notify::watchdog_enabled().map(|bound| bound / 3);
         let mut beats = interval(beat.unwrap_or(RENEW).max(Duration::from_millis(1)));
         // Beside everything else: a reload lasts as long as what it stops takes to end.
@@ -236,23 +258,31 @@ impl Hub {
                 () = ends.told() => return,
                 () = &mut reloading => {}
                 _ = beats.tick(), if beat.is_some() => tell(&[NotifyState::Watchdog]),
-                _ = looks.tick() => {
-                    if self.presence.look() {
-                        if let Err(error) = self.keys.keep() {
-                            tracing::error!("cannot write the signing key anew: {error}");
-                        }
-                        self.token();
-                    }
-                    if Instant::now() >= renew {
-                        renew = Instant::now() + RENEW;
-                        self.token();
-                    }
-                }
+                _ = looks.tick() => self.look(),
             }
         }
     }
 
-    async fn reload(&self) {
+    /// Sees to it that what clients and the next boot need of this hub is in its home.
+    fn look(&mut self) {
+        let seen = self.presence.look();
+        if seen == Seen::Lost {
+            return;
+        }
+        let kept = self.keys.keep();
+        if let Err(error) = &kept
+            && !self.upkeep.said
+        {
+            tracing::error!("cannot write the signing key anew: {error}");
+        }
+        self.upkeep.said = kept.is_err();
+        let due = Instant::now() >= self.upkeep.renew;
+        if due || seen == Seen::Anew || self.upkeep.origins != self.origins.files() {
+            self.token();
+        }
+    }
+
+    async fn reload(&mut self) {
         let mut state = vec![NotifyState::Reloading];
         state.extend(NotifyState::monotonic_usec_now());
         tell(&state);
