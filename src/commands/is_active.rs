@@ -3,7 +3,6 @@
 use crate::{
     error::{Exit, Result},
     lifecycle::{Site, status::State, unknown_in},
-    modules::registry::Registry,
     output::Output,
 };
 
@@ -22,11 +21,15 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
         Some(name) => match status.row(name) {
             Some(row) => row.state == State::Active,
             None => {
-                Registry::read(&site.home)?;
+                site.registry()?;
                 return Err(unknown_in(&status, name));
             }
         },
         None => {
+            // Who may not see what there is cannot say that all of it is active.
+            if let Some(barred) = &site.barred {
+                return Err(barred.clone());
+            }
             status.rows().next().is_some() && status.rows().all(|row| row.state == State::Active)
         }
     };

@@ -8,7 +8,6 @@ use crate::{
         status::{BoxStatus, RowStatus, State},
         unknown_in,
     },
-    modules::registry::Registry,
     output::Output,
 };
 use std::time::{Duration, Instant};
@@ -50,10 +49,14 @@ impl For {
 /// Carries it out.
 pub async fn run(args: &Args, site: &Site, cx: &Context, out: &Output) -> Result<Exit> {
     let deadline = Instant::now() + Duration::from_secs(args.timeout);
+    let hub_alone = !args.names.is_empty() && args.names.iter().all(|name| name == "hub");
+    if site.barred.is_some() && !hub_alone {
+        site.registry()?;
+    }
     let first = site.observe().await;
     if first.rows().next().is_none() {
         // Nothing to see in a registry that cannot be read is no answer.
-        Registry::read(&site.home)?;
+        site.registry()?;
         if args.names.is_empty() && args.want == For::Active {
             return Err(Error::new(
                 Code::NotInstalled,

@@ -6,6 +6,7 @@
 mod degraded;
 mod dispatch;
 mod logs;
+mod neighbours;
 mod verbs;
 
 use crate::{

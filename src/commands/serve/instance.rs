@@ -1,11 +1,13 @@
 //! The hub's presence in its home: the lock that makes it the only one, and `hub-instance.json`, which
 //! says which boot answers. Both are made anew when somebody has wiped the home.
 
-use super::LOCK;
 use crate::{
     api::Instance,
     error::{Code, Error, Result},
-    home::{Home, rel},
+    home::{
+        Home,
+        rel::{self, SERVE_LOCK as LOCK},
+    },
     os::files,
 };
 use std::{

@@ -8,7 +8,7 @@ mod journal;
 use crate::{
     context::Context,
     error::{Code, Error, Exit, Result},
-    home::Home,
+    home::{Home, rel::SERVE_LOCK as LOCK},
     keys::{self, Kept, Keys, Origins},
     os::{files, identity},
     server::{self, App},
@@ -24,8 +24,8 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-/// Held for the hub's life: one hub a home.
-const LOCK: &str = "hub/run/serve.lock";
+/// Who only asks whether a hub runs holds its lock for less than this.
+const ASKED: Duration = Duration::from_millis(50);
 /// How often the home is looked at.
 const LOOK: Duration = Duration::from_secs(2);
 /// How often the token is looked at.
@@ -75,7 +75,7 @@ pub async fn run(args: &Args, cx: &Context) -> Result<Exit> {
         .local_addr()
         .map_err(|e| Error::new(Code::Io, format!("cannot tell the address of the hub: {e}")))?;
     std::fs::create_dir_all(home.root()).map_err(|e| Error::io("make", home.root(), &e))?;
-    let lock = files::lock(&home, LOCK, Duration::ZERO).map_err(|e| instance::taken(&home, e))?;
+    let lock = files::lock(&home, LOCK, ASKED).map_err(|e| instance::taken(&home, e))?;
 
     let out = console(rustix::stdio::stdout())?;
     let err = console(rustix::stdio::stderr())?;

@@ -6,6 +6,7 @@ mod hub;
 mod logs;
 mod modules;
 mod observe;
+mod own;
 mod plan;
 
 use super::{Change, Did, Targets, follow::Stream, status::BoxStatus};
@@ -164,9 +165,10 @@ impl Managed {
         Ok(changes)
     }
 
-    /// How everything stands; never fails for what it finds.
-    pub async fn observe(&self) -> BoxStatus {
-        observe::observe(self).await
+    /// How everything stands; never fails for what it finds. `barred`: why nothing of the home is to
+    /// be seen.
+    pub async fn observe(&self, barred: Option<&Error>) -> BoxStatus {
+        observe::observe(self, barred).await
     }
 
     /// Tells the hub that the registry has changed. A hub that is down reads it when it starts;

@@ -153,8 +153,10 @@ impl Managed {
     /// Refused, and its manager agrees: then its modules are stopped already. Another home's hub, or
     /// none, on its port is an error: nothing is asked of that.
     pub(super) async fn hub_is_down(&self) -> Result<bool> {
-        let refused = match self.client.own_health().await {
+        let refused = match self.own_health().await {
             Err(e) if e.code == Code::WrongHub => return Err(e),
+            // It was seen to run.
+            Err(e) if self.manager.name() == "external" => return Err(e),
             Err(e) => e.code == Code::HubUnreachable,
             Ok(_) => false,
         };

@@ -7,7 +7,7 @@ impl Managed {
     /// What `start` would do, in order.
     pub async fn plan_start(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
         let mut plan = Vec::new();
-        let up = self.client.own_health().await.is_ok();
+        let up = self.own_health().await.is_ok();
         if targets.hub() || !up {
             let would = if up {
                 "leave the hub running".to_owned()
@@ -42,7 +42,7 @@ impl Managed {
             return Ok(vec![("hub".to_owned(), Ok(would))]);
         }
         let mut plan = Vec::new();
-        if self.client.own_health().await.is_err() {
+        if self.own_health().await.is_err() {
             let would = format!("have {} start the hub", self.manager.name());
             plan.push(("hub".to_owned(), Ok(would)));
         }
