@@ -46,6 +46,8 @@ pub mod rel {
     pub const HUB_PID: &str = "hub/run/hub.pid";
     /// The detached hub's port.
     pub const HUB_PORT: &str = "hub/run/hub.port";
+    /// Held by a hub of ours for its life: one hub a home.
+    pub const SERVE_LOCK: &str = "hub/run/serve.lock";
     /// The hub's own output.
     pub const HUB_LOG: &str = "hub/logs/hub.log";
     /// Our signing keys.

@@ -487,47 +487,76 @@ fn homes_are_named_by_flag_then_environment_then_folder() {
     );
 }
 
+/// A user of a test's own, in a private view of the machine, who calls sudo.
+struct Caller {
+    sandbox: Sandbox,
+    /// Their folder.
+    theirs: PathBuf,
+    /// Root's folder.
+    root: PathBuf,
+    exe: String,
+}
+
+impl Caller {
+    const UID: u32 = 64_321;
+
+    fn new() -> Self {
+        let sandbox = Sandbox::new();
+        let exe = program(&sandbox);
+        let theirs = sandbox.user_dir().join("box");
+        let root = sandbox.user_dir().join("root");
+        fs::create_dir_all(&theirs).unwrap();
+        fs::create_dir_all(&root).unwrap();
+        fs::set_permissions(sandbox.user_dir(), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut passwd = fs::read_to_string("/etc/passwd").unwrap();
+        passwd.push_str(&format!(
+            "boxowner:x:{uid}:{uid}::{}:/bin/sh\n",
+            theirs.display(),
+            uid = Self::UID,
+        ));
+        fs::write(sandbox.user_dir().join("passwd"), passwd).unwrap();
+        give(&theirs, Self::UID);
+        Self {
+            sandbox,
+            theirs,
+            root,
+            exe,
+        }
+    }
+
+    /// Runs a script as root, through sudo by that user.
+    fn run(&self, script: &str) -> Ran {
+        let passwd = self.sandbox.user_dir().join("passwd");
+        let script = format!(
+            "mount --bind {} /etc/passwd || exit 90\n{script}",
+            passwd.display()
+        );
+        let mut command = Command::new("unshare");
+        command
+            .args(["-m", "--propagation", "private", "sh", "-c", &script])
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command
+            .env("HOME", &self.root)
+            .env("SUDO_UID", Self::UID.to_string())
+            .env("PARACHUTE_MANAGER", "none")
+            .stdin(Stdio::null());
+        command.current_dir("/").output().unwrap().into()
+    }
+}
+
 #[test]
 fn sudo_finds_the_box_of_who_called_it() {
     needs_root!();
-    let sandbox = Sandbox::new();
-    let exe = program(&sandbox);
-    let uid = 64_321;
-    // A user of this test's own, in a private view of the machine.
-    let theirs = sandbox.user_dir().join("box");
-    fs::create_dir_all(&theirs).unwrap();
-    fs::set_permissions(sandbox.user_dir(), fs::Permissions::from_mode(0o755)).unwrap();
-    let mut passwd = fs::read_to_string("/etc/passwd").unwrap();
-    passwd.push_str(&format!(
-        "boxowner:x:{uid}:{uid}::{}:/bin/sh\n",
-        theirs.display()
-    ));
-    let file = sandbox.user_dir().join("passwd");
-    fs::write(&file, passwd).unwrap();
-    give(&theirs, uid);
-    let root = sandbox.user_dir().join("root");
-    fs::create_dir_all(&root).unwrap();
-    let port = free_port();
-    let script = format!(
-        "mount --bind {file} /etc/passwd || exit 90\n\
-         {exe} --home {theirs}/.parachute add x --port {port} -- {exe} __module >/dev/null || exit 91\n\
+    let caller = Caller::new();
+    let (theirs, exe, port) = (&caller.theirs, &caller.exe, free_port());
+    let ran = caller.run(&format!(
+        "{exe} --home {theirs}/.parachute add x --port {port} -- {exe} __module >/dev/null || exit 91\n\
          {exe} start --json || exit 92\n\
          {exe} status --json || exit 93\n\
          {exe} stop >/dev/null || exit 94\n",
-        file = file.display(),
         theirs = theirs.display(),
-    );
-    let mut command = Command::new("unshare");
-    command
-        .args(["-m", "--propagation", "private", "sh", "-c", &script])
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    command
-        .env("HOME", &root)
-        .env("SUDO_UID", uid.to_string())
-        .env("PARACHUTE_MANAGER", "none")
-        .stdin(Stdio::null());
-    let ran: Ran = command.current_dir("/").output().unwrap().into();
+    ));
     let ran = ran.expect(0);
     let mut documents = serde_json::Deserializer::from_str(&ran.out).into_iter::<Value>();
     assert_eq!(
@@ -537,15 +566,43 @@ fn sudo_finds_the_box_of_who_called_it() {
     let status = documents.next().unwrap().unwrap();
     assert_eq!(status["home"], theirs.join(".parachute").to_str().unwrap());
     assert_eq!(status["modules"][0]["state"], "active");
-    for path in tree(&theirs) {
+    for path in tree(theirs) {
         assert_eq!(
             fs::symlink_metadata(&path).unwrap().uid(),
-            uid,
+            Caller::UID,
             "{}",
             path.display()
         );
     }
-    assert!(!root.join(".parachute").exists());
+    assert!(!caller.root.join(".parachute").exists());
+}
+
+/// A box whose registry says nothing that can be used is a box still: no other takes its place.
+#[test]
+fn sudo_finds_the_box_of_who_called_it_by_a_broken_registry_too() {
+    needs_root!();
+    for (text, exit) in [("{", 1), (r#"{"services":[{"name":7}]}"#, 0)] {
+        let caller = Caller::new();
+        let home = caller.theirs.join(".parachute");
+        fs::create_dir(&home).unwrap();
+        fs::write(home.join("services.json"), text).unwrap();
+        give(&home, Caller::UID);
+        let exe = &caller.exe;
+        let status = caller.run(&format!("{exe} status --json"));
+        let status = status.expect(0).json();
+        assert_eq!(status["home"], home.to_str().unwrap(), "{text}");
+        assert!(
+            status["notes"].to_string().contains("services.json"),
+            "{text}: {status}"
+        );
+        let stop = caller.run(&format!("{exe} stop")).expect(exit);
+        assert!(stop.err.contains("services.json"), "{text}: {stop:?}");
+        let add = caller.run(&format!("{exe} add x --port 20000 --force -- serve"));
+        assert_ne!(add.code, 0, "{text}: {add:?}");
+        assert!(!caller.root.join(".parachute").exists(), "{text}: {add:?}");
+        let now = fs::read_to_string(home.join("services.json")).unwrap();
+        assert_eq!(now, text);
+    }
 }
 
 /// A bind mount in a container, say.

@@ -1,6 +1,12 @@
 //! Is the hub up, and is it this home's own? Asked without a token.
 
-use super::{Client, Identity, http::Deadline, instance, lenient, refusal};
+use super::{
+    Client, Identity,
+    http::Deadline,
+    instance, lenient,
+    peer::{self, Peer},
+    refusal,
+};
 use crate::{
     api::{HUB_SERVICE, Health},
     error::{Code, Error, Result},
@@ -46,27 +52,28 @@ impl Client {
         health.ok_or_else(|| self.wrong_hub("what answers there is no hub"))
     }
 
-    /// Health, and whether it is the hub of this home that answered. A mismatch is looked at twice:
-    /// a hub that is just restarting changes both sides, not at the same moment.
+    /// Health, and whether it is the hub of this home that answered. One that runs under a user who
+    /// may not is not, whatever it says: its nonce is there for everybody to read. A mismatch is
+    /// looked at twice: a hub that is just restarting changes both sides, not at the same moment.
     pub async fn look(&self) -> Result<Look> {
         let mut again = false;
         loop {
             let begun = Instant::now();
             let health = self.health().await?;
             let latency = begun.elapsed();
-            let identity = match instance::same(&health, instance::recorded(&self.home).as_deref())
-            {
+            let foreign = matches!(peer::look(self.port, &self.allowed), Ok(Peer::Foreign(_)));
+            let same = match foreign {
+                true => Some(false),
+                false => instance::same(&health, instance::recorded(&self.home).as_deref()),
+            };
+            let identity = match same {
                 Some(true) => Identity::Match,
                 None => Identity::Unknown,
                 Some(false) if !again => {
                     again = true;
                     continue;
                 }
-                Some(false) => Identity::Mismatch {
-                    listener: self
-                        .listener()
-                        .unwrap_or_else(|| "a process that is not to be seen".into()),
-                },
+                Some(false) => self.mismatch(),
             };
             return Ok(Look {
                 health,
@@ -80,11 +87,23 @@ impl Client {
     pub async fn own_health(&self) -> Result<Look> {
         let look = self.look().await?;
         match &look.identity {
-            Identity::Mismatch { .. } => {
-                Err(self.wrong_hub("the hub that answers there is another home's"))
-            }
+            Identity::Mismatch { .. } => Err(self.not_own()),
             _ => Ok(look),
         }
+    }
+
+    /// That the hub on its port is not this home's, and whose it is.
+    pub fn mismatch(&self) -> Identity {
+        Identity::Mismatch {
+            listener: self
+                .listener()
+                .unwrap_or_else(|| "a process that is not to be seen".into()),
+        }
+    }
+
+    /// The error for that.
+    pub fn not_own(&self) -> Error {
+        self.wrong_hub("the hub that answers there is another home's")
     }
 
     /// Waits until this home's own hub answers, at most `bound`; with `not`, until it answers with

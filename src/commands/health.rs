@@ -36,6 +36,9 @@ impl Report for Health {
 
 /// Carries it out.
 pub async fn run(_: &Args, site: &Site, out: &Output) -> Result<Exit> {
+    if let Some(barred) = &site.barred {
+        return Err(barred.clone());
+    }
     let status = site.observe().await;
     let (health, exit) = match Registry::read(&site.home) {
         // Nobody can say then what should run here.

@@ -8,6 +8,7 @@ use crate::{
     context::Context,
     error::{Code, Error, Exit, Result},
     home::Home,
+    lifecycle,
     manager::{Installed, Scope, Tail, Unit, UnitState},
     os::{
         identity::{self, User},
@@ -70,7 +71,7 @@ pub async fn run(args: &Args, cx: &Context, out: &Output) -> Result<Exit> {
     if let Some(rival) = keeper.rival(cx, &unit).await {
         return Err(two_units(&rival, &unit));
     }
-    let draft = keeper.install(&unit).await?;
+    let mut draft = keeper.install(&unit).await?;
     if draft.replaces_other && !args.replace {
         return Err(Error::new(
             Code::Refused,
@@ -92,6 +93,9 @@ pub async fn run(args: &Args, cx: &Context, out: &Output) -> Result<Exit> {
     if !stays {
         port_free(unit.port)?;
     }
+    if !args.no_start && !up {
+        draft.notes.extend(handed_over(cx, &unit));
+    }
     let told = Told::of("init", &draft, scope, keeper.place()?, Some(unit.port));
     if args.dry_run {
         return Ok(out.report(&told.would(!args.no_start && (!up || draft.restart))));
@@ -112,6 +116,17 @@ pub async fn run(args: &Args, cx: &Context, out: &Output) -> Result<Exit> {
             Err(error)
         }
     }
+}
+
+/// What runs without a hub so far is stopped by the one that comes, and started again under it.
+fn handed_over(cx: &Context, unit: &Unit) -> Option<String> {
+    let running = lifecycle::without_hub(cx, &unit.home).unwrap_or_default();
+    (!running.is_empty()).then(|| {
+        format!(
+            "modules that run here without a hub are stopped, and started again under it: {}",
+            running.join(", ")
+        )
+    })
 }
 
 /// Two units of one home would start every module twice.

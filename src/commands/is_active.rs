@@ -3,7 +3,6 @@
 use crate::{
     error::{Exit, Result},
     lifecycle::{Site, status::State, unknown_in},
-    modules::registry::Registry,
     output::Output,
 };
 
@@ -22,13 +21,13 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
         Some(name) => match status.row(name) {
             Some(row) => row.state == State::Active,
             None => {
-                Registry::read(&site.home)?;
+                site.registry()?;
                 return Err(unknown_in(&status, name));
             }
         },
         None => {
-            // Nobody can say what all of it is in a registry that cannot be read.
-            Registry::read(&site.home)?;
+            // Nobody can say what all of it is where the registry cannot be read.
+            site.registry()?;
             status.rows().next().is_some() && status.rows().all(|row| row.state == State::Active)
         }
     };

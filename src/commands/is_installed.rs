@@ -3,7 +3,6 @@
 use crate::{
     error::{Exit, Result},
     lifecycle::Site,
-    modules::registry::Registry,
     output::Output,
 };
 
@@ -17,7 +16,7 @@ pub struct Args {
 
 /// Carries it out.
 pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
-    let registry = Registry::read(&site.home)?;
+    let registry = site.registry()?;
     let there = match &args.name {
         Some(name) => registry.find(name).is_some(),
         None => !registry.rows.is_empty(),

@@ -83,11 +83,13 @@ async fn own(verb: &Own, cx: &Context, out: &Output) -> Result<Exit> {
 
 async fn on_box(verb: &OnBox, cx: &Context, out: &Output) -> Result<Exit> {
     let mut site = lifecycle::detect(cx).await?;
-    for note in &site.notes {
-        cx.tell.say(note);
-    }
     if let Some(exit) = as_owner(verb, cx, &site)? {
         return Ok(exit);
+    }
+    if !tells_itself(verb) {
+        for note in &site.notes {
+            cx.tell.say(note);
+        }
     }
     match verb {
         OnBox::Status(args) => status::run(args, &site, out).await,
@@ -106,6 +108,18 @@ async fn on_box(verb: &OnBox, cx: &Context, out: &Output) -> Result<Exit> {
         OnBox::Health(args) => health::run(args, &site, out).await,
         OnBox::Auth(args) => auth::run(args, cx, &site, out).await,
     }
+}
+
+/// A status has the notes in it; what is for scripts prints nothing but its answer.
+fn tells_itself(verb: &OnBox) -> bool {
+    matches!(
+        verb,
+        OnBox::Status(_)
+            | OnBox::IsActive(_)
+            | OnBox::IsInstalled(_)
+            | OnBox::Wait(_)
+            | OnBox::Health(_)
+    )
 }
 
 /// What root asks this program as another user: how that user's unit stands.

@@ -8,7 +8,6 @@ use crate::{
         status::{BoxStatus, RowStatus, State, Way},
         unknown_in,
     },
-    modules::registry::Registry,
     output::{
         Output, Report, style,
         table::{self, Column, Row},
@@ -56,7 +55,7 @@ pub(super) async fn look(args: &Args, site: &Site) -> Result<Screen> {
     let mut status = site.observe().await;
     for name in &args.names {
         if status.row(name).is_none() {
-            Registry::read(&site.home)?;
+            site.registry()?;
             return Err(unknown_in(&status, name));
         }
     }

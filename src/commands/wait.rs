@@ -8,7 +8,6 @@ use crate::{
         status::{BoxStatus, RowStatus, State},
         unknown_in,
     },
-    modules::registry::Registry,
     output::Output,
 };
 use std::time::{Duration, Instant};
@@ -50,11 +49,16 @@ impl For {
 /// Carries it out.
 pub async fn run(args: &Args, site: &Site, cx: &Context, out: &Output) -> Result<Exit> {
     let deadline = Instant::now() + Duration::from_secs(args.timeout);
+    let hub_alone = !args.names.is_empty() && args.names.iter().all(|name| name == "hub");
+    if site.barred.is_some() && !hub_alone {
+        site.registry()?;
+    }
     let first = site.observe().await;
-    if args.names.is_empty() {
-        // Nobody can say what all of it is then.
-        Registry::read(&site.home)?;
-        if args.want == For::Active && first.rows().next().is_none() {
+    let none = first.rows().next().is_none();
+    if args.names.is_empty() || none {
+        // Nobody can say what all of it is where the registry cannot be read.
+        site.registry()?;
+        if args.names.is_empty() && args.want == For::Active && none {
             return Err(Error::new(
                 Code::NotInstalled,
                 "nothing is installed on this box, so nothing will be active",
@@ -105,7 +109,7 @@ fn missing(site: &Site, status: &BoxStatus, args: &Args) -> Result<Vec<String>> 
     for name in &args.names {
         let Some(row) = status.row(name) else {
             // Not to be seen in a registry that cannot be read is no answer.
-            Registry::read(&site.home)?;
+            site.registry()?;
             return Err(unknown_in(status, name));
         };
         rows.push(row);

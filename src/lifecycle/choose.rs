@@ -21,6 +21,8 @@ pub struct UnitFact {
     pub home: Option<Home>,
     /// Enabled or active.
     pub live: bool,
+    /// Nothing of its file counts, so its home is a guess.
+    pub masked: bool,
     /// What it is called in a note: its file, or its name.
     pub called: String,
 }
@@ -131,11 +133,18 @@ fn implied(facts: &HomeFacts) -> Step {
         _ => None,
     };
     match (legacy, far) {
-        (Some(box_), Some(unit)) if unit.home.as_ref() != Some(&box_.home) => {
-            done(&box_.home, None, vec![other_home(unit)])
+        (Some(box_), far) => {
+            let other = far.filter(|unit| unit.home.as_ref() != Some(&box_.home));
+            let scope = match (far, other) {
+                (Some(unit), None) => Some(unit.scope),
+                // A guess does not take a legacy box away.
+                _ => units_of(&box_.home, facts)
+                    .find(|unit| !unit.masked)
+                    .map(|unit| unit.scope),
+            };
+            let notes = other.map(other_home).into_iter().collect();
+            done(&box_.home, scope, notes)
         }
-        (Some(box_), Some(unit)) => done(&box_.home, Some(unit.scope), Vec::new()),
-        (Some(box_), None) => done(&box_.home, None, Vec::new()),
         (None, Some(unit)) => match unit.home.as_ref().or(facts.own.as_ref().map(|o| &o.home)) {
             Some(home) => done(home, Some(unit.scope), Vec::new()),
             None => Step::Homeless,
@@ -143,19 +152,22 @@ fn implied(facts: &HomeFacts) -> Step {
         (None, None) => match &facts.own {
             // A unit that is neither enabled nor active is still this home's own.
             Some(own) => {
-                let unit = [&facts.near, &facts.far]
-                    .into_iter()
-                    .find_map(|looked| match looked {
-                        Looked::Unit(unit) if unit.home.as_ref() == Some(&own.home) => {
-                            Some(unit.scope)
-                        }
-                        _ => None,
-                    });
-                done(&own.home, unit, Vec::new())
+                let unit = units_of(&own.home, facts).next();
+                done(&own.home, unit.map(|unit| unit.scope), Vec::new())
             }
             None => Step::Homeless,
         },
     }
+}
+
+/// The units whose home this is, on or off, those of our own scope first.
+fn units_of<'f>(home: &'f Home, facts: &'f HomeFacts) -> impl Iterator<Item = &'f UnitFact> {
+    [&facts.near, &facts.far]
+        .into_iter()
+        .filter_map(move |looked| match looked {
+            Looked::Unit(unit) if unit.home.as_ref() == Some(home) => Some(unit),
+            _ => None,
+        })
 }
 
 fn done(home: &Home, unit: Option<Scope>, notes: Vec<String>) -> Step {

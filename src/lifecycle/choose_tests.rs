@@ -17,8 +17,19 @@ fn unit(scope: Scope, path: &str, live: bool) -> Looked {
         scope,
         home: Some(home(path)),
         live,
+        masked: false,
         called,
     })
+}
+
+fn masked(scope: Scope, path: &str) -> Looked {
+    match unit(scope, path, false) {
+        Looked::Unit(unit) => Looked::Unit(UnitFact {
+            masked: true,
+            ..unit
+        }),
+        other => other,
+    }
 }
 
 /// Facts → home, unit's scope, number of notes; or the step that comes first.
@@ -114,6 +125,60 @@ fn the_table_of_homes() {
                 Nothing,
                 unit(System, "/u/.parachute", true),
                 Ok(("/u/.parachute", Some(System), 0)),
+            )
+        },
+        Case {
+            own: own_rows(),
+            ..case(
+                "rows beside the home's own unit that is off",
+                unit(User, "/u/.parachute", false),
+                Nothing,
+                Ok(("/u/.parachute", Some(User), 0)),
+            )
+        },
+        Case {
+            own: own_rows(),
+            ..case(
+                "the same in the other scope",
+                Nothing,
+                unit(System, "/u/.parachute", false),
+                Ok(("/u/.parachute", Some(System), 0)),
+            )
+        },
+        Case {
+            own: own_rows(),
+            ..case(
+                "the home's own unit that is off beside another home's that is on",
+                unit(User, "/u/.parachute", false),
+                unit(System, "/srv/p", true),
+                Ok(("/u/.parachute", Some(User), 1)),
+            )
+        },
+        Case {
+            own: own_rows(),
+            ..case(
+                "another home's unit that is off is nobody's business",
+                unit(User, "/h", false),
+                unit(System, "/srv/p", false),
+                Ok(("/u/.parachute", None, 0)),
+            )
+        },
+        Case {
+            own: own_rows(),
+            ..case(
+                "a masked unit does not take a legacy box away",
+                masked(User, "/u/.parachute"),
+                Nothing,
+                Ok(("/u/.parachute", None, 0)),
+            )
+        },
+        Case {
+            invoker: candidate("/home/op/.parachute", true),
+            ..case(
+                "under sudo, the invoking user's rows beside their unit that is off",
+                Nothing,
+                unit(User, "/home/op/.parachute", false),
+                Ok(("/home/op/.parachute", Some(User), 0)),
             )
         },
         Case {

@@ -3,31 +3,28 @@
 
 use super::{
     Lifecycle, Site,
-    choose::{self, Candidate, Chosen, HomeFacts, HubSeen, Looked, Step, UnitFact, Way},
+    choose::{self, Candidate, Chosen, HomeFacts, Looked, Step, UnitFact, Way},
     detached::Detached,
     managed::{Found, Managed},
+    seen::Hub,
 };
 use crate::{
-    api::{HUB_PORT, Instance},
-    client::{Client, Identity},
     context::{Context, ManagerChoice},
     error::{Code, Error, Result},
-    home::{Home, rel},
+    home::Home,
     manager::{
         Installed, Scope, ServiceManager, UnitState,
-        external::External,
         launchd::{Launchd, ctl::Ctl, domain::Place},
-        pidfile::Pidfile,
         systemd::{self, Systemd},
     },
     modules::registry::Registry,
-    os::{
-        self, files, identity,
-        port::{self, Holder, Listeners},
-        process,
-    },
+    os::{self, identity, place},
 };
-use std::{ffi::OsString, io::IsTerminal, path::Path};
+use std::{
+    ffi::OsString,
+    io::{ErrorKind, IsTerminal},
+    path::Path,
+};
 
 /// Looks at the box and decides, once.
 pub async fn detect(cx: &Context) -> Result<Site> {
@@ -40,6 +37,13 @@ pub async fn home(cx: &Context) -> Result<Home> {
     Ok(decide(cx).await?.0.home)
 }
 
+/// Modules of a home that run without a hub.
+pub fn without_hub(cx: &Context, home: &Home) -> Result<Vec<String>> {
+    let owner = owner(home, None)?;
+    let hub = Hub::of(cx, home, owner).pidfile();
+    Detached::new(cx, home.clone(), owner, hub).running()
+}
+
 async fn decide(cx: &Context) -> Result<(Chosen, Vec<(Scope, Found)>)> {
     let platform = platform(cx)?;
     let mut facts = HomeFacts {
@@ -48,6 +52,9 @@ async fn decide(cx: &Context) -> Result<(Chosen, Vec<(Scope, Found)>)> {
         invoker: cx.invoker.as_ref().map(|invoker| candidate(&invoker.home)),
         ..HomeFacts::default()
     };
+    let own = cx.own.as_ref();
+    let invoker = cx.invoker.as_ref().map(|invoker| &invoker.home);
+    let known: Vec<&Home> = cx.explicit.iter().chain(own).chain(invoker).collect();
     let (near, far) = scopes(cx);
     let mut found: Vec<(Scope, Found)> = Vec::new();
     let chosen = loop {
@@ -62,7 +69,7 @@ async fn decide(cx: &Context) -> Result<(Chosen, Vec<(Scope, Found)>)> {
             None => None,
         };
         *slot = match &unit {
-            Some((scope, unit)) => Looked::Unit(fact(*scope, unit)),
+            Some((scope, unit)) => Looked::Unit(fact(platform, *scope, unit, &known)),
             None => Looked::Nothing,
         };
         found.extend(unit);
@@ -72,9 +79,10 @@ async fn decide(cx: &Context) -> Result<(Chosen, Vec<(Scope, Found)>)> {
 
 async fn site(cx: &Context, chosen: Chosen, found: Vec<(Scope, Found)>) -> Result<Site> {
     let Chosen { home, unit, notes } = chosen;
-    let owner = identity::owner(home.root()).map_err(|e| Error::io("look at", home.root(), &e))?;
     let scope = unit;
     let unit = unit.and_then(|scope| found.into_iter().find(|(s, _)| *s == scope));
+    let owner = owner(&home, unit.as_ref().map(|(_, unit)| unit))?;
+    let barred = barred(cx, &home, owner);
     let way = match unit {
         Some((_, unit)) => Lifecycle::Managed(Box::new(Managed::unit(cx, &home, owner, unit))),
         None => {
@@ -111,9 +119,40 @@ async fn site(cx: &Context, chosen: Chosen, found: Vec<(Scope, Found)>) -> Resul
         way,
         notes,
         unit: scope,
+        barred,
         cx: cx.clone(),
         tell: cx.tell.clone(),
     })
+}
+
+/// Whose the home is. Where this user may not even look, the unit says whose hub lives there.
+fn owner(home: &Home, unit: Option<&Found>) -> Result<u32> {
+    let told = unit.and_then(|unit| unit.installed.as_ref().ok().or(unit.guess.as_ref())?.uid);
+    match (identity::owner(home.root()), told) {
+        (Ok(owner), _) => Ok(owner),
+        (Err(error), Some(uid)) if error.kind() == ErrorKind::PermissionDenied => Ok(uid),
+        (Err(error), _) => {
+            let refused = error.kind() == ErrorKind::PermissionDenied;
+            let error = Error::io("look at", home.root(), &error);
+            Err(match refused {
+                true => error.hint("run this as the owner of the home, or with `sudo`"),
+                false => error,
+            })
+        }
+    }
+}
+
+/// Why this user can see nothing of the home, and who can.
+fn barred(cx: &Context, home: &Home, owner: u32) -> Option<Error> {
+    if cx.uid == 0 || cx.uid == owner {
+        return None;
+    }
+    let error = Registry::read(home).err();
+    let error = error.filter(|error| error.code == Code::NoPermission)?;
+    let who = identity::user(owner).map_or_else(|| format!("'#{owner}'"), |user| user.name);
+    Some(error.hint(format!(
+        "run it as the one whose home it is: `sudo -u {who} parachute …`"
+    )))
 }
 
 /// Which managers are looked for.
@@ -152,10 +191,16 @@ fn scopes(cx: &Context) -> (Option<Scope>, Option<Scope>) {
     }
 }
 
+/// A registry that cannot be read, or whose rows are all bad, has rows all the same: what is wrong
+/// with it is said of this home, and no other is driven in its place.
 fn candidate(home: &Home) -> Candidate {
+    let rows = match Registry::read(home) {
+        Ok(registry) => !registry.rows.is_empty() || !registry.warnings.is_empty(),
+        Err(error) => error.code != Code::HomeUnusable,
+    };
     Candidate {
         home: home.clone(),
-        rows: Registry::read(home).is_ok_and(|r| !r.rows.is_empty()),
+        rows,
     }
 }
 
@@ -264,7 +309,14 @@ async fn look_launchd(cx: &Context, scope: Scope) -> Option<Found> {
     })
 }
 
-fn fact(scope: Scope, found: &Found) -> UnitFact {
+/// What the choice needs of a unit. Its home is given the name that it is known by here: a link to
+/// a home, or a way through `..`, is no other home.
+fn fact(platform: Platform, scope: Scope, found: &Found, known: &[&Home]) -> UnitFact {
+    let named = |home: &Home| {
+        let known = known.iter().copied();
+        let mut same = known.filter(|known| place::same(known.root(), home.root()));
+        same.next().unwrap_or(home).clone()
+    };
     match &found.installed {
         Ok(unit) => {
             let active = !matches!(
@@ -277,8 +329,10 @@ fn fact(scope: Scope, found: &Found) -> UnitFact {
             );
             UnitFact {
                 scope,
-                home: unit.home.clone(),
+                home: unit.home.as_ref().map(named),
                 live: unit.enabled == Some(true) || active,
+                // launchd reads the file of a unit that the operator has switched off.
+                masked: platform == Platform::Systemd && unit.state == UnitState::Masked,
                 called: unit
                     .path
                     .as_ref()
@@ -288,130 +342,10 @@ fn fact(scope: Scope, found: &Found) -> UnitFact {
         // There is a unit, and nobody who could say more: it is not the detached way.
         Err(_) => UnitFact {
             scope,
-            home: found.guess.as_ref().and_then(|unit| unit.home.clone()),
+            home: (found.guess.as_ref().and_then(|unit| unit.home.as_ref())).map(named),
             live: true,
+            masked: false,
             called: "that cannot be asked about".to_owned(),
         },
-    }
-}
-
-/// A hub without a unit.
-pub(super) struct Hub<'a> {
-    cx: &'a Context,
-    home: &'a Home,
-    owner: u32,
-    pub(super) port: u16,
-    /// As the hub that booted last in this home has said.
-    said: Option<Instance>,
-    /// It was asked for its health, and did not answer.
-    wedged: bool,
-}
-
-impl<'a> Hub<'a> {
-    pub(super) fn of(cx: &'a Context, home: &'a Home, owner: u32) -> Self {
-        let instance = files::read(home, rel::HUB_INSTANCE, 64 * 1024)
-            .ok()
-            .flatten()
-            .and_then(|bytes| serde_json::from_slice::<Instance>(&bytes).ok());
-        let kept = files::read(home, rel::HUB_PORT, 64)
-            .ok()
-            .flatten()
-            .and_then(|bytes| String::from_utf8(bytes).ok()?.trim().parse::<u16>().ok());
-        let port = kept
-            .or(instance.as_ref().and_then(|i| i.port))
-            .or_else(|| cx.var("PORT")?.to_str()?.parse().ok())
-            .filter(|&port| port != 0)
-            .unwrap_or(HUB_PORT);
-        Self {
-            cx,
-            home,
-            owner,
-            port,
-            said: instance,
-            wedged: false,
-        }
-    }
-
-    pub(super) fn pidfile(&self) -> Pidfile {
-        Pidfile {
-            home: self.home.clone(),
-            owner: self.owner,
-            port: self.port,
-            exe: self.cx.exe.clone(),
-            env: self.cx.env.clone(),
-        }
-    }
-
-    fn external(&self) -> External {
-        let keeper = match os::container() {
-            Some(_) => "a container runtime",
-            None => "a terminal",
-        };
-        External {
-            home: self.home.clone(),
-            owner: self.owner,
-            port: self.port,
-            pid: self.listening(),
-            keeper,
-        }
-    }
-
-    /// The process that listens on the hub's port, else the one it has named.
-    fn listening(&self) -> Option<u32> {
-        match self.holder()? {
-            Holder::Process { pid } => Some(pid),
-            Holder::Hidden { .. } => self.said.as_ref().and_then(|said| said.pid),
-            Holder::Nobody => None,
-        }
-    }
-
-    fn holder(&self) -> Option<Holder> {
-        Some(port::holder(self.port, &Listeners::read().ok()?))
-    }
-
-    /// Does a hub of this home run, and how is that known. One that does not answer runs too: its
-    /// modules are not started a second time beside it.
-    async fn seen(&mut self) -> HubSeen {
-        if self.pidfile().runs().unwrap_or_default() {
-            return HubSeen::Recorded;
-        }
-        // The port that a dead detached hub has left says less than the hub that booted last.
-        let said = self.said.as_ref();
-        if let Some(port) = said.and_then(|said| said.port).filter(|&port| port != 0) {
-            self.port = port;
-        }
-        // No connection is made where nobody listens.
-        if !Listeners::read().is_ok_and(|all| all.on(self.port).next().is_some()) {
-            return HubSeen::None;
-        }
-        if let (Some(pid), Some(Holder::Process { pid: holder })) =
-            (said.and_then(|said| said.pid), self.holder())
-            && pid == holder
-        {
-            return HubSeen::Elsewhere;
-        }
-        let client = Client::new(self.home.clone(), self.port, vec![self.owner]);
-        match client.look().await.map(|look| look.identity) {
-            Ok(Identity::Match) => HubSeen::Elsewhere,
-            Ok(Identity::Unknown) if self.same_home() => HubSeen::Elsewhere,
-            Err(error) if error.code == Code::HubWedged && self.same_home() => {
-                self.wedged = true;
-                HubSeen::Elsewhere
-            }
-            _ => HubSeen::None,
-        }
-    }
-
-    /// An older hub says nothing of its home; its environment does.
-    fn same_home(&self) -> bool {
-        let Some(pid) = self.listening() else {
-            return false;
-        };
-        let told = process::env_var(pid, "PARACHUTE_HOME").filter(|home| !home.is_empty());
-        match told {
-            Some(home) => Path::new(&home) == self.home.root(),
-            None => process::env_var(pid, "HOME")
-                .is_some_and(|dir| Path::new(&dir).join(".parachute") == self.home.root()),
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! Who carries out a verb on this box: the managed or the detached way, chosen once, in one
 //! place. A verb names no way; it asks for a [`Site`] and tells it what it wants.
 
+mod adopt;
 pub mod choose;
 mod detached;
 mod detect;
@@ -8,11 +9,12 @@ pub mod follow;
 mod hub_facts;
 mod managed;
 mod origin;
+mod seen;
 mod site;
 mod stale;
 pub mod status;
 
-pub use detect::{detect, home, launchd, systemd_caller};
+pub use detect::{detect, home, launchd, systemd_caller, without_hub};
 pub use hub_facts::HubFacts;
 pub use origin::Origin;
 pub use site::{Lifecycle, Site, Start};

@@ -2,8 +2,8 @@
 //! there are two ways.
 
 use super::{
-    Change, Did, Targets, detached::Detached, follow::Stream, managed::Managed, origin::Origin,
-    stale, status::BoxStatus,
+    Change, Did, Targets, adopt::adoptable, detached::Detached, follow::Stream, managed::Managed,
+    origin::Origin, stale, status::BoxStatus,
 };
 use crate::{
     client::Client,
@@ -28,6 +28,8 @@ pub struct Site {
     pub notes: Vec<String>,
     /// The scope of the hub's unit, where it has one.
     pub unit: Option<Scope>,
+    /// Why this user sees nothing of the home, where that is so.
+    pub barred: Option<Error>,
     pub(super) cx: Context,
     pub(super) tell: Arc<dyn Teller>,
 }
@@ -52,6 +54,7 @@ pub struct Start {
 impl Site {
     /// Starts; one change each.
     pub async fn start(&mut self, targets: &Targets, how: Start) -> Result<Vec<Change>> {
+        self.admits(targets)?;
         for note in stale::notes(&self.cx, &self.home).await {
             self.tell.warn(&note);
         }
@@ -69,42 +72,9 @@ impl Site {
         }
     }
 
-    /// A detached hub: from then on the box is managed by its pidfile. Modules that run without it
-    /// are never driven beside it.
-    async fn start_hub(&mut self, targets: &Targets, how: Start) -> Result<Vec<Change>> {
-        let Lifecycle::Detached(way) = &self.way else {
-            return Ok(Vec::new());
-        };
-        let running = adoptable(way, how)?;
-        if !running.is_empty() {
-            self.tell.say(&format!(
-                "stopping {}, to start again under the hub",
-                running.join(", ")
-            ));
-        }
-        // Records of what died without a hub go too: the hub's word on modules counts from now on.
-        let stopped = way.stop_quietly().await?;
-        if stopped.iter().any(|change| change.what.is_err()) {
-            return Ok(stopped);
-        }
-        let mut managed = self.under_hub(way);
-        if let Some(bound) = how.bound {
-            managed.bound(bound);
-        }
-        let changes = managed.start(targets).await;
-        self.way = Lifecycle::Managed(Box::new(managed));
-        changes
-    }
-
-    /// The box as it is once a detached hub runs.
-    fn under_hub(&self, way: &Detached) -> Managed {
-        let hub = way.hub().clone();
-        let port = hub.port;
-        Managed::new(&self.cx, &self.home, self.owner, Box::new(hub), port)
-    }
-
     /// Stops; one change each.
     pub async fn stop(&self, targets: &Targets) -> Result<Vec<Change>> {
+        self.admits(targets)?;
         match &self.way {
             Lifecycle::Managed(way) => way.stop(targets).await,
             Lifecycle::Detached(way) if matches!(targets, Targets::Named(_)) && targets.hub() => {
@@ -122,6 +92,7 @@ impl Site {
 
     /// Restarts; one change each.
     pub async fn restart(&mut self, targets: &Targets, how: Start) -> Result<Vec<Change>> {
+        self.admits(targets)?;
         match &mut self.way {
             Lifecycle::Managed(way) => {
                 if let Some(bound) = how.bound {
@@ -136,16 +107,35 @@ impl Site {
         }
     }
 
+    /// A module of a home that this user cannot see into is not theirs to drive; the hub's unit may
+    /// be.
+    fn admits(&self, targets: &Targets) -> Result<()> {
+        let modules = *targets != Targets::Everything && targets.without_hub().is_some();
+        match &self.barred {
+            Some(error) if modules => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The registry, for verbs that only look; where this user cannot see it, who can.
+    pub fn registry(&self) -> Result<Registry> {
+        match &self.barred {
+            Some(error) => Err(error.clone()),
+            None => Registry::read(&self.home),
+        }
+    }
+
     /// How everything stands; never fails for what it finds.
     pub async fn observe(&self) -> BoxStatus {
         let (mut status, stale) = tokio::join!(self.look(), stale::notes(&self.cx, &self.home));
+        status.notes.splice(0..0, self.notes.iter().cloned());
         status.notes.extend(stale);
         status
     }
 
     async fn look(&self) -> BoxStatus {
         let way = match &self.way {
-            Lifecycle::Managed(way) => return way.observe().await,
+            Lifecycle::Managed(way) => return way.observe(self.barred.as_ref()).await,
             Lifecycle::Detached(way) => way,
         };
         let mut status = way.observe().await;
@@ -200,6 +190,7 @@ impl Site {
 
     /// The last lines of each target's log.
     pub async fn logs(&self, targets: &Targets, tail: &Tail) -> Result<Vec<(String, Vec<String>)>> {
+        self.admits(targets)?;
         match &self.way {
             Lifecycle::Managed(way) => way.logs(targets, tail).await,
             Lifecycle::Detached(way) => way.logs(targets, tail),
@@ -220,6 +211,7 @@ impl Site {
         targets: &Targets,
         how: Start,
     ) -> Result<Vec<(String, Result<String>)>> {
+        self.admits(targets)?;
         match &self.way {
             Lifecycle::Managed(way) => way.plan_start(targets).await,
             Lifecycle::Detached(way) if targets.named_hub() => {
@@ -244,6 +236,7 @@ impl Site {
         targets: &Targets,
         how: Start,
     ) -> Result<Vec<(String, Result<String>)>> {
+        self.admits(targets)?;
         match &self.way {
             Lifecycle::Managed(way) => way.plan_restart(targets).await,
             Lifecycle::Detached(_) if targets.named_hub() => self.plan_start(targets, how).await,
@@ -253,6 +246,7 @@ impl Site {
 
     /// What `stop` would do, in order.
     pub async fn plan_stop(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
+        self.admits(targets)?;
         match &self.way {
             Lifecycle::Managed(way) => way.plan_stop(targets).await,
             Lifecycle::Detached(way) => match targets.without_hub() {
@@ -300,17 +294,4 @@ impl Site {
             (Targets::Everything, Lifecycle::Detached(_)) => !registry.rows.is_empty(),
         }
     }
-}
-
-/// The modules that run without a hub, to be restarted under one; refused unless that is meant.
-fn adoptable(way: &Detached, how: Start) -> Result<Vec<String>> {
-    let running = way.running()?;
-    if running.is_empty() || how.adopt {
-        return Ok(running);
-    }
-    Err(Error::new(
-        Code::Refused,
-        format!("modules run here without a hub: {}", running.join(", ")),
-    )
-    .hint("`parachute start hub --adopt` restarts them under it; `parachute stop` ends them"))
 }

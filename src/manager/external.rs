@@ -7,6 +7,7 @@ use crate::{
     home::{Home, rel},
 };
 use async_trait::async_trait;
+use std::net::IpAddr;
 
 /// The hub of a home, kept elsewhere.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct External {
     pub pid: Option<u32>,
     /// What keeps it, for people: `a container runtime`, `a terminal`.
     pub keeper: &'static str,
+    /// Where it listens instead of 127.0.0.1, on which alone it can be asked.
+    pub elsewhere: Option<IpAddr>,
 }
 
 impl External {
@@ -43,6 +46,14 @@ impl External {
             ),
         })
     }
+}
+
+/// A hub that cannot be asked for anything, and what changes that.
+fn unasked(address: IpAddr) -> String {
+    format!(
+        "it listens on {address} and not on 127.0.0.1, so it cannot be asked for anything: run it \
+         with `PARACHUTE_BIND_HOST=127.0.0.1`, or with 0.0.0.0"
+    )
 }
 
 #[async_trait]
@@ -72,7 +83,9 @@ impl ServiceManager for External {
             restarts: None,
             cpu: None,
             memory: None,
-            notes: vec![format!("kept by {}: start and stop it there", self.keeper)],
+            notes: std::iter::once(format!("kept by {}: start and stop it there", self.keeper))
+                .chain(self.elsewhere.map(unasked))
+                .collect(),
         })
     }
 

@@ -173,6 +173,18 @@ pub fn lock(home: &Home, path: impl AsRef<Path>, bound: Duration) -> Result<File
     }
 }
 
+/// Does somebody hold [`lock`] on this file. Where that is nobody, it is held for the moment that the
+/// question takes.
+pub fn locked(home: &Home, path: impl AsRef<Path>) -> bool {
+    let Ok(Some(file)) = open(home, path) else {
+        return false;
+    };
+    matches!(
+        file.try_lock_shared(),
+        Err(std::fs::TryLockError::WouldBlock)
+    )
+}
+
 /// The names of what is in a folder beneath the home, in no order; none when it is not there.
 pub fn list(home: &Home, path: impl AsRef<Path>) -> Result<Vec<std::ffi::OsString>> {
     let path = inside(home, path.as_ref())?;

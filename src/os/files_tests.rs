@@ -194,6 +194,9 @@ fn a_lock_is_bounded_and_goes_with_its_holder() {
     let held = lock(&b.home, "l", Duration::ZERO).unwrap();
     let error = lock(&b.home, "l", Duration::from_millis(20)).unwrap_err();
     assert_eq!(error.code, Code::TimedOut);
+    assert!(locked(&b.home, "l"));
     drop(held);
+    assert!(!locked(&b.home, "l"));
+    assert!(!locked(&b.home, "none"));
     lock(&b.home, "l", Duration::from_secs(10)).unwrap();
 }

@@ -8,6 +8,7 @@ pub mod files;
 pub mod group;
 pub mod identity;
 pub mod pidfile;
+pub mod place;
 pub mod port;
 pub mod process;
 pub mod spawn;

@@ -2,10 +2,15 @@
 
 use super::{PATIENCE, bounds, client, home, until};
 use crate::fakes::{
-    hub::{jwt, put_token},
+    hub::{Hub, Make, jwt, put_token},
     rogue::{Rogue, Way},
 };
-use parachute::{client::Client, error::Code, home::Home, os::identity};
+use parachute::{
+    client::{Client, Identity},
+    error::Code,
+    home::Home,
+    os::identity,
+};
 use serde_json::json;
 use std::{
     fs,
@@ -124,4 +129,25 @@ async fn a_listener_of_our_own_uid_is_refused_where_the_home_is_another_users() 
     assert!(rogue.seen().is_empty(), "{:?}", rogue.seen());
     client(&home, rogue.port()).modules().await.unwrap();
     assert!(rogue.seen()[0].text().contains(&token));
+}
+
+#[tokio::test]
+async fn a_hub_of_a_user_who_may_not_is_not_ours_whatever_it_says() {
+    let home = home();
+    // Its nonce is the one in this home, which everybody may read.
+    let hub = Hub::start(Make::V0_7_15, home.path());
+    let theirs = Client::new(
+        Home::new(home.path()),
+        hub.port(),
+        vec![identity::euid() + 1],
+    );
+    let theirs = theirs.bounds(bounds(PATIENCE));
+    let look = theirs.look().await.unwrap();
+    assert!(
+        matches!(look.identity, Identity::Mismatch { .. }),
+        "{look:?}"
+    );
+    assert_eq!(theirs.own_health().await.unwrap_err().code, Code::WrongHub);
+    let look = client(&home, hub.port()).look().await.unwrap();
+    assert_eq!(look.identity, Identity::Match);
 }

@@ -7,6 +7,7 @@ mod degraded;
 mod dispatch;
 mod logs;
 mod names;
+mod neighbours;
 mod plans;
 mod tokens;
 mod verbs;

@@ -17,6 +17,7 @@ mod scenario;
 mod speed;
 mod unit;
 mod watch;
+mod whose;
 
 use std::{
     ffi::OsStr,

@@ -13,7 +13,7 @@ use crate::{
         launchd::{self, Launchd},
         systemd::{self, Systemd},
     },
-    os::{self, identity},
+    os::{self, identity, place},
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -146,10 +146,10 @@ impl Keeper {
             }
             (Scope::System, None) => return None,
         };
-        other
-            .ok()
-            .flatten()
-            .filter(|other| other.home.as_ref() == Some(&unit.home))
+        other.ok().flatten().filter(|other| {
+            let home = other.home.as_ref();
+            home.is_some_and(|home| place::same(home.root(), unit.home.root()))
+        })
     }
 
     /// What it takes for the unit to be there and to start at boot.

@@ -1,12 +1,14 @@
 //! The hub's presence in its home: the lock that makes it the only one, and `hub-instance.json`, which
 //! says which boot answers. Each is made anew when somebody has taken it away.
 
-use super::LOCK;
 use crate::{
     api::Instance,
     client::{Client, Identity},
     error::{Code, Error, Result},
-    home::{Home, rel},
+    home::{
+        Home,
+        rel::{self, SERVE_LOCK as LOCK},
+    },
     os::files,
 };
 use std::{

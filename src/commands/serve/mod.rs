@@ -6,9 +6,10 @@ mod instance;
 mod journal;
 
 use crate::{
+    api::Reloaded,
     context::Context,
     error::{Code, Error, Exit, Result},
-    home::Home,
+    home::{Home, rel::SERVE_LOCK as LOCK},
     keys::{self, Kept, Keys, Origins},
     os::{files, identity},
     server::{self, App},
@@ -17,15 +18,15 @@ use crate::{
 use instance::{Presence, Seen};
 use jiff::Timestamp;
 use sd_notify::NotifyState;
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-/// Held for the hub's life: one hub a home.
-const LOCK: &str = "hub/run/serve.lock";
+/// Who only asks whether a hub runs holds its lock for less than this.
+const ASKED: Duration = Duration::from_millis(50);
 /// How often the home is looked at.
 const LOOK: Duration = Duration::from_secs(2);
 /// How often the token is looked at.
@@ -76,7 +77,7 @@ pub async fn run(args: &Args, cx: &Context) -> Result<Exit> {
         return Err(refused);
     }
     std::fs::create_dir_all(home.root()).map_err(|e| Error::io("make", home.root(), &e))?;
-    let lock = files::lock(&home, LOCK, Duration::ZERO).map_err(|e| instance::taken(&home, e))?;
+    let lock = files::lock(&home, LOCK, ASKED).map_err(|e| instance::taken(&home, e))?;
 
     let out = console(rustix::stdio::stdout())?;
     let err = console(rustix::stdio::stderr())?;
@@ -246,17 +247,15 @@ impl Hub {
         let beat = sd_notify::watchdog_enabled().map(|bound| bound / 3);
         let mut beats = interval(beat.unwrap_or(RENEW).max(Duration::from_millis(1)));
         // Beside everything else: a reload lasts as long as what it stops takes to end.
-        let reloading = async {
-            while reloads.recv().await.is_some() {
-                self.reload().await;
-            }
-            std::future::pending().await
-        };
-        tokio::pin!(reloading);
+        let mut reload = None;
         loop {
             tokio::select! {
                 () = ends.told() => return,
-                () = &mut reloading => {}
+                _ = reloads.recv(), if reload.is_none() => reload = Some(self.reload()),
+                done = end_of(&mut reload) => {
+                    reload = None;
+                    self.reloaded(done);
+                }
                 _ = beats.tick(), if beat.is_some() => tell(&[NotifyState::Watchdog]),
                 _ = looks.tick() => self.look(),
             }
@@ -282,15 +281,31 @@ impl Hub {
         }
     }
 
-    async fn reload(&mut self) {
+    fn reload(&self) -> Reload {
         let mut state = vec![NotifyState::Reloading];
         state.extend(NotifyState::monotonic_usec_now());
         tell(&state);
-        if let Err(error) = self.supervisor.reload().await {
+        let supervisor = self.supervisor.clone();
+        Box::pin(async move { supervisor.reload().await })
+    }
+
+    fn reloaded(&mut self, done: Result<Reloaded>) {
+        if let Err(error) = done {
             tracing::error!("the registry is kept as it was: {error}");
         }
         self.token();
         tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
+    }
+}
+
+/// The registry is being read again.
+type Reload = Pin<Box<dyn Future<Output = Result<Reloaded>>>>;
+
+/// The end of a reload; never, where there is none.
+async fn end_of(reload: &mut Option<Reload>) -> Result<Reloaded> {
+    match reload {
+        Some(reload) => reload.await,
+        None => std::future::pending().await,
     }
 }
 

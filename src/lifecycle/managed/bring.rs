@@ -12,7 +12,7 @@ use std::sync::PoisonError;
 impl Managed {
     /// The hub is up, or is brought up by its manager and waited for.
     pub(super) async fn hub_up(&self) -> Result<Did> {
-        match self.client.own_health().await {
+        match self.own_health().await {
             Ok(_) => {
                 // The choice has just looked; a hub that answers needs no second look.
                 let pid = match self.look().await.map(|unit| unit.state) {
@@ -93,7 +93,6 @@ impl Managed {
 
     pub(super) async fn hub_again(&self) -> Result<Did> {
         let before = self
-            .client
             .own_health()
             .await
             .ok()
@@ -114,7 +113,14 @@ impl Managed {
     /// Waits for the hub's own health; on failure with why its manager thinks it is not up, and
     /// the hub's last lines.
     pub(super) async fn healthy(&self, not: Option<&str>) -> Result<Look> {
-        let error = match self.client.wait_healthy(self.start_bound, not).await {
+        let up = match self.client.wait_healthy(self.start_bound, not).await {
+            Ok(look) => {
+                let unit = self.manager.look().await;
+                self.settle(&unit, look)
+            }
+            Err(error) => Err(error),
+        };
+        let error = match up {
             Ok(look) => return Ok(look),
             Err(error) => error,
         };

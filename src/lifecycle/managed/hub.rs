@@ -14,6 +14,28 @@ pub(super) struct HubState {
     pub(super) notes: Vec<String>,
 }
 
+/// How the hub of this home stands, as far as its health tells.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum HubIs {
+    Up,
+    /// Nobody listens on its port.
+    Down,
+    /// Silent, or another program answers in its place: its modules may run all the same.
+    Unheard,
+}
+
+impl HubIs {
+    pub(super) fn of(health: &Result<Look, Error>, manager: &str) -> Self {
+        // One that is kept elsewhere was seen to run, even where it cannot be asked.
+        let runs = manager == "external";
+        match health {
+            Ok(look) if !matches!(look.identity, Identity::Mismatch { .. }) => Self::Up,
+            Err(error) if error.code == Code::HubUnreachable && !runs => Self::Down,
+            _ => Self::Unheard,
+        }
+    }
+}
+
 /// Judges the hub (contract, section 9). `manager`: what keeps it.
 pub(super) fn judge(
     unit: &Result<Installed, Error>,
@@ -29,10 +51,18 @@ pub(super) fn judge(
             notes.push(format!(
                 "what answers on its port is another home's hub, or none: {listener}"
             ));
-            return HubState {
-                state: State::Failing,
-                notes,
+            let stopped = unit.as_ref().is_ok_and(|unit| {
+                matches!(
+                    unit.state,
+                    UnitState::Stopped | UnitState::NotInstalled | UnitState::Masked
+                )
+            });
+            // One that is not meant to run does not fail for who has its port meanwhile.
+            let state = match stopped {
+                true => State::Inactive,
+                false => State::Failing,
             };
+            return HubState { state, notes };
         }
         Ok(_) => true,
         Err(_) => false,

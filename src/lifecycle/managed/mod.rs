@@ -7,6 +7,7 @@ mod logs;
 mod modules;
 mod names;
 mod observe;
+mod own;
 mod plan;
 
 use super::{Change, Did, Targets, follow::Stream, status::BoxStatus};
@@ -165,9 +166,7 @@ impl Managed {
             let what = self.hub_again().await;
             let modules = match &what {
                 Ok(_) => self.each(named, Work::Await).await,
-                Err(_) if self.client.own_health().await.is_ok() => {
-                    self.each(named, Work::Restart).await
-                }
+                Err(_) if self.own_health().await.is_ok() => self.each(named, Work::Restart).await,
                 Err(error) => names::stranded(named, "restarted", error),
             };
             return Ok(hub_first(what, modules));
@@ -192,9 +191,10 @@ impl Managed {
         })
     }
 
-    /// How everything stands; never fails for what it finds.
-    pub async fn observe(&self) -> BoxStatus {
-        observe::observe(self).await
+    /// How everything stands; never fails for what it finds. `barred`: why nothing of the home is to
+    /// be seen.
+    pub async fn observe(&self, barred: Option<&Error>) -> BoxStatus {
+        observe::observe(self, barred).await
     }
 
     /// Tells the hub that the registry has changed. A hub that is down reads it when it starts;

@@ -83,7 +83,7 @@ impl Managed {
     /// The same for a start, which leaves a hub that runs alone: then it says so, and names the
     /// modules that stay as they are.
     pub(super) async fn announce_start(&self) {
-        if let Err(silent) = self.client.own_health().await {
+        if let Err(silent) = self.own_health().await {
             if self.hindered(&silent).is_none() {
                 self.announce("starting", &Targets::Everything);
             }
@@ -158,8 +158,10 @@ impl Managed {
     /// Refused, and its manager agrees: then its modules are stopped already. Another home's hub, or
     /// none, on its port is an error, and so is a manager that cannot be asked: nothing is known then.
     pub(super) async fn hub_is_down(&self) -> Result<bool> {
-        match self.client.own_health().await {
+        match self.own_health().await {
             Err(e) if e.code == Code::WrongHub => Err(e),
+            // It was seen to run.
+            Err(e) if self.manager.name() == "external" => Err(e),
             Err(e) if e.code == Code::HubUnreachable => {
                 let running = matches!(
                     self.look().await?.state,

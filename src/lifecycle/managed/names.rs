@@ -41,7 +41,7 @@ impl Managed {
 
     /// The hub's word on its modules, where it is this home's own and gives it.
     pub(super) async fn listed(&self) -> Option<ModuleList> {
-        self.client.own_health().await.ok()?;
+        self.own_health().await.ok()?;
         self.client.modules().await.ok()
     }
 }

@@ -1,10 +1,13 @@
 //! How a managed box stands: its manager, the hub's health, the hub's word on its modules and
 //! their own health, asked side by side. Falls back a step for everything that does not answer.
 
-use super::{Managed, hub};
+use super::{
+    Managed,
+    hub::{self, HubIs},
+};
 use crate::{
     api::{HUB_SERVICE, ModuleList, ModuleState, ModuleStatus, SCHEMA, StartErrorType},
-    client::{Identity, Look, PROBE_BOUND, Probe, TokenState, probe_all, state_of},
+    client::{Look, PROBE_BOUND, Probe, TokenState, probe_all, state_of},
     error::{Code, Error, Result},
     lifecycle::status::{BoxStatus, HubStatus, RowStatus, State, UnitFacts, Way},
     manager::{Installed, UnitState},
@@ -20,12 +23,15 @@ use std::time::Duration;
 const EXCERPT: usize = 5;
 
 /// Looks at everything once.
-pub(super) async fn observe(managed: &Managed) -> BoxStatus {
+pub(super) async fn observe(managed: &Managed, barred: Option<&Error>) -> BoxStatus {
     let mut notes = Vec::new();
     let registry = Registry::read(&managed.home);
     let readable = registry.is_ok();
     let registry = registry.unwrap_or_else(|error| {
-        notes.push(error.message);
+        notes.push(match barred {
+            Some(barred) => advised(barred),
+            None => error.message,
+        });
         Registry::default()
     });
     notes.extend(registry.warnings.iter().cloned());
@@ -44,7 +50,8 @@ pub(super) async fn observe(managed: &Managed) -> BoxStatus {
         probe_all(asked, PROBE_BOUND),
         tokio::task::spawn_blocking(Snapshot::take),
     );
-    let hub = HubIs::of(&health);
+    let health = health.map(|look| managed.settled(&unit, look));
+    let hub = HubIs::of(&health, managed.manager.name());
     let up = hub == HubIs::Up;
     let list = match list {
         Ok(list) => {
@@ -52,7 +59,8 @@ pub(super) async fn observe(managed: &Managed) -> BoxStatus {
             Some(list)
         }
         Err(error) => {
-            if up {
+            // Who sees nothing of the home cannot see its token, which is said with that.
+            if up && barred.is_none() {
                 notes.push(tokenless(&error));
             }
             None
@@ -98,26 +106,6 @@ pub(super) async fn observe(managed: &Managed) -> BoxStatus {
     }
 }
 
-/// How the hub of this home stands, as far as its health tells.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum HubIs {
-    Up,
-    /// Nobody listens on its port.
-    Down,
-    /// Silent, or another program answers in its place: its modules may run all the same.
-    Unheard,
-}
-
-impl HubIs {
-    fn of(health: &Result<Look>) -> Self {
-        match health {
-            Ok(look) if !matches!(look.identity, Identity::Mismatch { .. }) => Self::Up,
-            Err(error) if error.code == Code::HubUnreachable => Self::Down,
-            _ => Self::Unheard,
-        }
-    }
-}
-
 /// A token that others than its owner may read is used, and said.
 fn open_token(managed: &Managed) -> Option<String> {
     match managed.client.token() {
@@ -128,15 +116,18 @@ fn open_token(managed: &Managed) -> Option<String> {
 
 /// One note in place of the hub's word on its modules.
 fn tokenless(error: &Error) -> String {
-    let hint = error
-        .hint
-        .as_ref()
-        .map(|hint| format!("; {hint}"))
-        .unwrap_or_default();
     format!(
-        "the hub was not asked for its modules, so they are shown by their own health: {}{hint}",
-        error.message
+        "the hub was not asked for its modules, so they are shown by their own health: {}",
+        advised(error)
     )
+}
+
+/// An error and what to do about it, in one line.
+fn advised(error: &Error) -> String {
+    match &error.hint {
+        Some(hint) => format!("{}; {hint}", error.message),
+        None => error.message.clone(),
+    }
 }
 
 fn hub_row(
@@ -146,7 +137,7 @@ fn hub_row(
     now: &Snapshot,
 ) -> HubStatus {
     let judged = hub::judge(&unit, &health, managed.manager.name());
-    let up = HubIs::of(&health) == HubIs::Up;
+    let up = HubIs::of(&health, managed.manager.name()) == HubIs::Up;
     let port = managed.client.port();
     let mut row = RowStatus {
         name: "hub".to_owned(),

@@ -60,9 +60,7 @@ impl Managed {
                 Ok(format!("have {manager} restart the hub")),
                 each(named, |short| format!("have {short} start with the hub")),
             ),
-            Some(error) if self.client.own_health().await.is_ok() => {
-                (Err(error), asked(named, "restart"))
-            }
+            Some(error) if self.own_health().await.is_ok() => (Err(error), asked(named, "restart")),
             Some(error) => {
                 let modules = told(names::stranded(named, "restarted", &error));
                 (Err(error), modules)
@@ -81,7 +79,7 @@ impl Managed {
         if !hub && let Some(strangers) = names::strangers(&named) {
             return Ok(told(strangers));
         }
-        let step = match self.client.own_health().await {
+        let step = match self.own_health().await {
             Ok(_) if !hub => return Ok(asked(named, verb)),
             Ok(_) => Ok("leave the hub running".to_owned()),
             Err(silent) => self.plan_hub_up(silent).await,
