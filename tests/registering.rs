@@ -146,6 +146,12 @@ fn names_that_cannot_be_a_modules_are_refused() {
         "hub",
         "operations",
         "events",
+        "services.json",
+        "services.json.lock",
+        "operator.token",
+        "operator.token.old",
+        "hub-instance.json",
+        "expose-state.json",
     ] {
         let before = fs::read(sandbox.at("services.json")).ok();
         let ran = sandbox.run(["--json", "add", "--port", &port, "--", name]);

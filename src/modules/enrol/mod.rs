@@ -1,12 +1,16 @@
 //! The work behind `parachute add` and `parachute remove`: what would be written, and writing it.
 //! Starts and stops nothing, and never changes a `module.json` that is a module's own.
 
+mod before;
 mod fields;
 mod ports;
+#[cfg(test)]
+mod races_tests;
 #[cfg(test)]
 mod tests;
 mod version;
 
+use self::before::Before;
 use super::{
     manifest,
     registry::{self, Document, Name, Registry, Row},
@@ -59,6 +63,8 @@ pub struct Planned {
     pub manifest: Option<PathBuf>,
     /// What a person should know of, without its being wrong.
     pub warnings: Vec<String>,
+    /// Once written: a module that runs by the replaced row would be launched in another way now.
+    pub launches_anew: bool,
 }
 
 /// What [`add`] has written.
@@ -76,61 +82,66 @@ fn check_against(home: &Home, addition: &Addition, listeners: &Listeners) -> Res
 }
 
 /// Adds a row, and a manifest for a command. All or nothing: when the row cannot be written, the
-/// manifest is as it was.
+/// manifest is as it was. Both are written under the registry's lock, so of several at once the
+/// row and the manifest are those of one.
 pub fn add(home: &Home, addition: &Addition) -> Result<Added> {
     let listeners = Listeners::read().unwrap_or_default();
     add_against(home, addition, &listeners)
 }
 
 fn add_against(home: &Home, addition: &Addition, listeners: &Listeners) -> Result<Added> {
+    // What is refused is refused before anything is made.
     let mut planned = check_against(home, addition, listeners)?;
-    let path = rel::manifest(planned.row.short());
+    let registry = registry::lock(home)?;
     let mut before = None;
-    if planned.manifest.is_some() {
-        std::fs::create_dir_all(home.root())
-            .map_err(|error| Error::io("make", home.root(), &error))?;
-        before = files::read(home, &path, manifest::LIMIT)?;
-        let text = manifest::render(&planned.row, &addition.command)?;
-        files::replace(home, &path, 0o644, &text)?;
-    }
-    let written = registry::edit(home, |document| {
+    let written = registry.edit(|document| {
         planned = plan(home, addition, listeners, document)?;
+        if before.is_none() {
+            before = Some(Before::of(home, &planned)?);
+        }
+        if planned.manifest.is_some() {
+            let text = manifest::render(&planned.row, &addition.command)?;
+            files::replace(home, rel::manifest(planned.row.short()), 0o644, &text)?;
+        }
         Ok(true)
     });
-    if let Err(error) = written {
-        if planned.manifest.is_some() {
-            let _ = match before {
-                Some(text) => files::replace(home, &path, 0o644, &text),
-                None => files::remove(home, &path),
-            };
+    if let Some(before) = &before {
+        match &written {
+            Ok(_) => planned.launches_anew = before.launches_anew(home, &planned.row),
+            Err(_) => before.restore(home),
         }
-        return Err(error);
     }
-    Ok(planned)
+    written.map(|_| planned)
 }
 
-/// Removes a row, and the manifest that `add` wrote for it. Gives the row as it was.
+/// Removes a row, and the manifest that `add` wrote for it, under the registry's lock. Gives the
+/// row as it was.
 pub fn remove(home: &Home, name: &str) -> Result<Row> {
-    let mut gone = None;
-    registry::edit(home, |document| {
+    let take = |document: &mut Document| -> Result<Option<Row>> {
         let rows = Registry::strict(&document.rows(), &home.registry())?;
-        gone = rows.find(name).cloned();
-        match document.position(name) {
-            Some(at) if gone.is_some() => {
-                document.rows_mut().remove(at);
-                Ok(true)
-            }
-            _ => Ok(false),
+        let row = rows.find(name).cloned();
+        if let (Some(_), Some(at)) = (&row, document.position(name)) {
+            document.rows_mut().remove(at);
         }
-    })?;
-    let Some(row) = gone else {
+        Ok(row)
+    };
+    let none = || {
         let shown: String = name.chars().take(80).collect();
-        return Err(Error::new(
+        Error::new(
             Code::NotInstalled,
             format!("no module named {shown:?} is registered"),
         )
-        .hint("`parachute status` lists those that are"));
+        .hint("`parachute status` lists those that are")
     };
+    // What is refused is refused before anything is made.
+    take(&mut registry::load(home)?)?.ok_or_else(none)?;
+    let registry = registry::lock(home)?;
+    let mut gone = None;
+    registry.edit(|document| {
+        gone = take(document)?;
+        Ok(gone.is_some())
+    })?;
+    let row = gone.ok_or_else(none)?;
     if matches!(manifest::read_own(home, row.short()), Ok(Some(manifest)) if manifest.ours) {
         files::remove(home, rel::manifest(row.short()))?;
     }
@@ -178,11 +189,13 @@ fn plan(
         row.shift_remove("lastStartError");
     }
     let json = document.rows().get(at).cloned().unwrap_or_default();
-    let row = Registry::strict(&document.rows(), &home.registry())?
+    let rows = Registry::strict(&document.rows(), &home.registry())?;
+    let row = rows
         .find(name.short())
         .cloned()
         .ok_or_else(|| Error::new(Code::Io, format!("the row of {name} cannot be made")))?;
-    if addition.command.is_empty() {
+    // What is a view of another module is never started itself.
+    if addition.command.is_empty() && rows.process_of(&row).name == row.name {
         startable(home, &row, &mut warnings);
     }
     Ok(Planned {
@@ -192,6 +205,7 @@ fn plan(
         registry: home.registry(),
         manifest,
         warnings,
+        launches_anew: false,
     })
 }
 

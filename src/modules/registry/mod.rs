@@ -13,7 +13,7 @@ mod tests;
 pub use self::{
     document::Document,
     name::{Name, is_vault, short_of},
-    store::{edit, load, set_start_error},
+    store::{Locked, edit, load, lock, set_start_error},
 };
 
 use self::name::unsafe_segment;

@@ -197,6 +197,12 @@ fn a_bad_row_is_a_warning_to_readers_and_an_error_to_writers() {
         ("name", json!("a\u{1b}[31m")),
         ("name", json!("n".repeat(300))),
         ("name", json!("hub")),
+        ("name", json!("services.json")),
+        ("name", json!("services.json.lock")),
+        ("name", json!("operator.token")),
+        ("name", json!("operator.token.old")),
+        ("name", json!("hub-instance.json")),
+        ("name", json!("expose-state.json")),
         ("port", json!(0)),
         ("port", json!(65536)),
         ("port", json!(-1)),
@@ -334,6 +340,12 @@ fn names_for_new_modules() {
         "hub",
         "operations",
         "events",
+        "services.json",
+        "services.json.lock",
+        "operator.token",
+        "operator.token.old",
+        "hub-instance.json",
+        "expose-state.json",
         &"n".repeat(65),
         &"n".repeat(300),
     ] {
@@ -374,6 +386,87 @@ fn a_start_error_is_set_and_removed_and_nothing_else_changes() {
     assert_eq!(fs::metadata(it.home.registry()).unwrap().ino(), inode);
 
     set_start_error(&it.home, "a", None).unwrap();
+    assert_eq!(text(&it.home), before);
+}
+
+#[test]
+fn what_is_written_into_a_row_goes_into_the_one_that_readers_see() {
+    let mut bad = row("a", 3000);
+    bad["health"] = json!("health");
+    let it = home_with(registry(&[
+        row("b", 3001),
+        bad.clone(),
+        row("a", 3001),
+        row("a", 3002),
+        row("a", 3003),
+    ]));
+    let error = StartError::new(StartErrorType::ExitedEarly, "gone");
+    set_start_error(&it.home, "a", Some(&error)).unwrap();
+    let read = Registry::read(&it.home).unwrap();
+    assert_eq!(read.find("a").unwrap().port, 3002);
+    assert!(read.find("a").unwrap().last_start_error.is_some());
+    let value: Value = serde_json::from_str(&text(&it.home)).unwrap();
+    let with: Vec<bool> = (0..5)
+        .map(|n| value["services"][n].get("lastStartError").is_some())
+        .collect();
+    assert_eq!(with, [false, false, false, true, false]);
+
+    let it = home_with(registry(&[bad.clone(), bad]));
+    let before = text(&it.home);
+    set_start_error(&it.home, "a", Some(&error)).unwrap();
+    assert_eq!(text(&it.home), before);
+}
+
+/// JavaScript writes these when it cuts a text inside an emoji.
+#[test]
+fn half_a_character_takes_nobody_down_and_stays_to_the_letter() {
+    let before = r#"{
+  "x\uDE00": "\ud83d",
+  "services": [
+    {
+      "name": "a",
+      "port": 3e3,
+      "paths": [
+        "/\uD83D"
+      ],
+      "health": "/",
+      "version": "\ud83d\ud83d",
+      "displayName": "cut \ud83d",
+      "\udE00": {
+        "\\ud83d": 1
+      }
+    },
+    {
+      "name": "b\ud83d",
+      "port": 3001,
+      "paths": [],
+      "health": "/",
+      "version": "1"
+    }
+  ]
+}
+"#;
+    let it = home_with(before);
+    let read = Registry::read(&it.home).unwrap();
+    assert_eq!(read.warnings, Vec::<String>::new());
+    let a = read.find("a").unwrap();
+    assert_eq!(a.port, 3000);
+    assert_eq!(a.display_name.as_deref(), Some("cut \u{fffd}"));
+    assert_eq!(a.version, "\u{fffd}\u{fffd}");
+    assert_eq!(a.paths, ["/\u{fffd}"]);
+    assert_eq!(Registry::read_strict(&it.home).unwrap().rows, read.rows);
+
+    let document = load(&it.home).unwrap();
+    assert_eq!(document.rows()[0]["\u{fffd}"]["\\ud83d"], json!(1));
+    let version = document.field("a", "version").unwrap();
+    assert_eq!(version, json!("\u{fffd}\u{fffd}"));
+    let error = StartError::new(StartErrorType::ExitedEarly, "gone");
+    for name in ["a", "b\u{fffd}"] {
+        set_start_error(&it.home, name, Some(&error)).unwrap();
+        let read = Registry::read(&it.home).unwrap();
+        assert!(read.find(name).unwrap().last_start_error.is_some());
+        set_start_error(&it.home, name, None).unwrap();
+    }
     assert_eq!(text(&it.home), before);
 }
 
@@ -561,10 +654,9 @@ fn any_json() -> impl Strategy<Value = String> {
         Just("-0".to_owned()),
         Just("1E-2".to_owned()),
     ];
-    let string = any::<String>().prop_map(|s| serde_json::to_string(&s).unwrap());
     let leaf = prop_oneof![
         number,
-        string,
+        any_string(),
         Just("null".to_owned()),
         Just("true".to_owned()),
         Just("\"1e5\"".to_owned()),
@@ -574,17 +666,52 @@ fn any_json() -> impl Strategy<Value = String> {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..5)
                 .prop_map(|items| format!("[{}]", items.join(","))),
-            proptest::collection::vec((any::<String>(), inner), 0..5).prop_map(|fields| {
+            proptest::collection::vec((any_string(), inner), 0..5).prop_map(|fields| {
                 let mut seen = std::collections::HashSet::new();
                 let fields: Vec<_> = fields
                     .iter()
                     .filter(|(key, _)| seen.insert(key.clone()))
-                    .map(|(key, value)| format!("{}:{value}", serde_json::to_string(key).unwrap()))
+                    .map(|(key, value)| format!("{key}:{value}"))
                     .collect();
                 format!("{{{}}}", fields.join(","))
             }),
         ]
     })
+}
+
+/// A string in that form: pieces of text, with halves of characters between them that no two of
+/// make a whole one.
+fn any_string() -> impl Strategy<Value = String> {
+    let text = any::<String>().prop_map(|text| {
+        let quoted = serde_json::to_string(&text).unwrap();
+        quoted[1..quoted.len() - 1].to_owned()
+    });
+    let halves = "(\\\\u[dD][c-fC-F][0-9a-f]{2}){0,2}(\\\\u[dD][89abAB][0-9A-F]{2}){0,2}";
+    let pieces = (text.clone(), halves, text).prop_map(|(a, b, c)| format!("\"{a}{b}{c}\""));
+    prop_oneof![
+        any::<String>().prop_map(|s| serde_json::to_string(&s).unwrap()),
+        pieces
+    ]
+}
+
+/// The code units of what is between the quotes of a JSON string, as JavaScript has them.
+fn units(inner: &str) -> Vec<u16> {
+    let (mut out, mut rest) = (Vec::new(), inner);
+    while let Some(c) = rest.chars().next() {
+        let escape = rest.get(..6).and_then(|escape| escape.strip_prefix("\\u"));
+        if let Some(digits) = escape {
+            out.push(u16::from_str_radix(digits, 16).unwrap());
+            rest = &rest[6..];
+        } else if c == '\\' {
+            let value: String = serde_json::from_str(&format!("\"{}\"", &rest[..2])).unwrap();
+            out.extend(value.encode_utf16());
+            rest = &rest[2..];
+        } else {
+            out.extend(c.encode_utf16(&mut [0; 2]).iter());
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    out
 }
 
 /// Without the white space outside of strings.
@@ -616,6 +743,23 @@ proptest! {
         prop_assert_eq!(squeezed(&out), text);
         let closed = out.ends_with("}\n");
         prop_assert!(closed);
+    }
+
+    #[test]
+    fn a_string_of_any_code_units_is_read_as_text_and_kept_as_it_was(
+        kept in proptest::collection::vec(
+            prop_oneof![any::<u16>(), 0xd7ff_u16..0xe002, Just(0x5c), Just(0x22), 0x20_u16..0x7f], 0..12,
+        ),
+    ) {
+        let escaped: String = kept.iter().map(|unit| format!("\\u{unit:04x}")).collect();
+        let text = format!(r#"{{"services":[{{"name":"a","port":1,"paths":[],"health":"/","version":"{escaped}"}}]}}"#);
+        let read = Registry::parse(text.as_bytes(), Path::new("f")).unwrap();
+        prop_assert_eq!(&read.rows[0].version, &String::from_utf16_lossy(&kept));
+        let doc = Document::parse(text.as_bytes(), Path::new("f")).unwrap();
+        prop_assert_eq!(&doc.rows()[0]["version"], &json!(String::from_utf16_lossy(&kept)));
+        let out = String::from_utf8(doc.render().unwrap()).unwrap();
+        let line = out.lines().find_map(|line| line.trim().strip_prefix("\"version\": ")).unwrap();
+        prop_assert_eq!(units(&line[1..line.len() - 1]), kept);
     }
 
     #[test]
