@@ -589,19 +589,28 @@ fn on_a_read_only_file_system() {
         "size=4m",
         &format!(
             "$P add x --port {port} --start -- {module} >/dev/null 2>&1 || echo not added\n\
+             $P add never --port {} -- serve >/dev/null 2>&1 || echo not added\n\
+             $P add ended --port {} --start -- {module} >/dev/null 2>&1 || echo not added\n\
+             $P stop ended >/dev/null 2>&1 || echo not stopped\n\
              sum=$(md5sum < $H/services.json)\n\
              mount -o remount,ro $H\n\
              $P add y --port {} -- serve 2>$H.err; echo add $?; cat $H.err\n\
              $P remove x 2>$H.err; echo remove $?; cat $H.err\n\
              $P status > $H.out; echo status $?; grep -c active $H.out\n\
              $P stop 2>$H.err; echo stop $?; cat $H.err\n\
+             $P stop 2>$H.err; echo stopped $?; cat $H.err\n\
              $P start 2>$H.err; echo start $?; cat $H.err\n\
              test \"$sum\" = \"$(md5sum < $H/services.json)\" && echo untouched\n",
+            free_port(),
+            free_port(),
             free_port()
         ),
     );
     let ran = ran.expect(0);
-    assert!(!ran.out.contains("not added"), "{ran:?}");
+    assert!(
+        !ran.out.contains("not added") && !ran.out.contains("not stopped"),
+        "{ran:?}"
+    );
     assert!(
         ran.out.contains("add 1\nerror: cannot") && ran.out.contains("read-only file system"),
         "{}",
@@ -609,6 +618,11 @@ fn on_a_read_only_file_system() {
     );
     assert!(ran.out.contains("remove 1\n"), "{}", ran.out);
     assert!(ran.out.contains("stop 0\n"), "{}", ran.out);
+    for short in ["never", "ended"] {
+        let warned = format!("{short} is stopped, but that could not be recorded");
+        assert!(!ran.out.contains(&warned), "{}", ran.out);
+    }
+    assert!(ran.out.contains("stopped 0\n"), "{}", ran.out);
     assert!(ran.out.contains("start 1\n"), "{}", ran.out);
     assert!(ran.out.ends_with("untouched\n"), "{}", ran.out);
     assert!(

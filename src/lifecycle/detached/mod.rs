@@ -61,10 +61,7 @@ impl Detached {
     /// Starts modules side by side. Everything: rows without a start command are passed over.
     pub async fn start(&self, targets: &Targets) -> Result<Vec<Change>> {
         let (rows, mut changes) = self.targets(targets)?;
-        let rows = self.startable(rows, targets);
-        if rows.is_empty() && changes.is_empty() {
-            return Err(nothing_installed());
-        }
+        let rows = self.startable(rows, &changes, targets)?;
         self.announce("starting", &rows, targets);
         changes.extend(start::start(self, rows).await);
         Ok(self.in_order(changes, targets))
@@ -87,10 +84,7 @@ impl Detached {
     /// Stops, then starts; a module that would not stop is not started.
     pub async fn restart(&self, targets: &Targets) -> Result<Vec<Change>> {
         let (rows, mut changes) = self.targets(targets)?;
-        let rows = self.startable(rows, targets);
-        if rows.is_empty() && changes.is_empty() {
-            return Err(nothing_installed());
-        }
+        let rows = self.startable(rows, &changes, targets)?;
         self.announce("restarting", &rows, targets);
         let stopped = stop::stop(self, &rows).await;
         let ran: HashMap<String, bool> = stopped
@@ -127,10 +121,7 @@ impl Detached {
     /// What `start` would do, in order.
     pub fn plan_start(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
         let (rows, failed) = self.targets(targets)?;
-        let rows = self.startable(rows, targets);
-        if rows.is_empty() && failed.is_empty() {
-            return Err(nothing_installed());
-        }
+        let rows = self.startable(rows, &failed, targets)?;
         let now = start::snapshot()?;
         let mut plan = not_planned(failed);
         plan.extend(
@@ -143,10 +134,7 @@ impl Detached {
     /// What `restart` would do, in order.
     pub fn plan_restart(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
         let (rows, failed) = self.targets(targets)?;
-        let rows = self.startable(rows, targets);
-        if rows.is_empty() && failed.is_empty() {
-            return Err(nothing_installed());
-        }
+        let rows = self.startable(rows, &failed, targets)?;
         let now = start::snapshot()?;
         let mut plan = not_planned(failed);
         plan.extend(
@@ -272,19 +260,26 @@ impl Detached {
         }
     }
 
-    /// Everything: rows that nothing says how to start are passed over, and said.
-    fn startable(&self, rows: Vec<Row>, targets: &Targets) -> Vec<Row> {
+    /// Everything: rows that nothing says how to start are passed over, and said. An error when
+    /// none is left, and none has failed already.
+    fn startable(&self, rows: Vec<Row>, failed: &[Change], targets: &Targets) -> Result<Vec<Row>> {
         if *targets != Targets::Everything {
-            return rows;
+            return Ok(rows);
         }
         let (bare, rows): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| self.bare(row));
-        for row in bare {
+        for row in &bare {
             self.tell.say(&format!(
                 "passing over {}: nothing says how to start it",
                 row.short()
             ));
         }
-        rows
+        if !rows.is_empty() || !failed.is_empty() {
+            return Ok(rows);
+        }
+        Err(match bare.as_slice() {
+            [] => nothing_installed(),
+            bare => nothing_startable(bare),
+        })
     }
 
     /// Is there no start command for it.
@@ -337,6 +332,12 @@ impl Detached {
     fn turn(&self, row: &Row) -> Result<File> {
         files::lock(&self.home, rel::turn(row.short()), TURN)
     }
+
+    /// As [`Self::turn`], for a stop; none where nobody has begun anything and the disk is
+    /// read-only.
+    fn turn_to_stop(&self, row: &Row) -> Result<Option<File>> {
+        files::lock_if_writable(&self.home, rel::turn(row.short()), TURN)
+    }
 }
 
 /// Targets that failed before anything could be planned for them.
@@ -352,4 +353,29 @@ pub(super) fn nothing_installed() -> Error {
     Error::new(Code::NotInstalled, "nothing is installed on this box yet").hint(
         "put a module on it with `parachute add NAME --port N -- COMMAND…`, or see it all at work with `parachute demo`",
     )
+}
+
+/// `start` on a box whose modules have no start command.
+fn nothing_startable(rows: &[Row]) -> Error {
+    let (message, name, port) = match rows {
+        [row] => (
+            format!(
+                "the one module of this box, {}, has no start command",
+                row.short()
+            ),
+            row.short(),
+            row.port.to_string(),
+        ),
+        rows => (
+            format!(
+                "none of the {} modules of this box has a start command",
+                rows.len()
+            ),
+            "NAME",
+            "N".to_owned(),
+        ),
+    };
+    Error::new(Code::NoStartCommand, message).hint(format!(
+        "give it a command: `parachute add {name} --port {port} --replace -- COMMAND`"
+    ))
 }

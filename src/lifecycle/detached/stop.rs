@@ -93,7 +93,7 @@ fn begin(detached: &Detached, row: &Row) -> Result<(Option<File>, Vec<Group>)> {
     if !detached.home.root().is_dir() {
         return Ok((None, Vec::new()));
     }
-    let turn = Some(detached.turn(row)?);
+    let turn = detached.turn_to_stop(row)?;
     let now = snapshot()?;
     Ok((turn, living(detached, row, &now)?))
 }

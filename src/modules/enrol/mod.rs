@@ -36,7 +36,8 @@ pub struct Addition {
     pub paths: Vec<String>,
     /// Its folder, which must be there; relative to ours.
     pub dir: Option<PathBuf>,
-    /// Its start command; empty when its own manifest or the table says it.
+    /// Its start command; empty when its own manifest or the table says it. A program that is a
+    /// relative path is relative to the module's folder where one was named, else to ours.
     pub command: Vec<String>,
     /// Its name for people.
     pub display_name: Option<String>,
@@ -63,7 +64,12 @@ pub struct Planned {
     pub manifest: Option<PathBuf>,
     /// What a person should know of, without its being wrong.
     pub warnings: Vec<String>,
-    /// Once written: a module that runs by the replaced row would be launched in another way now.
+    /// The start command that is written; empty when none is.
+    pub command: Vec<String>,
+    /// It is a view of another row's process, and is never started itself.
+    pub view: bool,
+    /// A module that runs by the replaced row is launched from something else by the new one: its
+    /// port, folder or command. What only clients see of a row changes no process.
     pub launches_anew: bool,
 }
 
@@ -93,25 +99,32 @@ fn add_against(home: &Home, addition: &Addition, listeners: &Listeners) -> Resul
     // What is refused is refused before anything is made.
     let mut planned = check_against(home, addition, listeners)?;
     let registry = registry::lock(home)?;
-    let mut before = None;
+    // Both as the first round found them: what is written is there already in a second one.
+    let (mut before, mut anew) = (None, None);
     let written = registry.edit(|document| {
         planned = plan(home, addition, listeners, document)?;
-        if before.is_none() {
-            before = Some(Before::of(home, &planned)?);
-        }
+        anew.get_or_insert(planned.launches_anew);
         if planned.manifest.is_some() {
-            let text = manifest::render(&planned.row, &addition.command)?;
+            if before.is_none() {
+                before = Some(Before::of(home, &planned)?);
+            }
+            let text = manifest::render(&planned.row, &planned.command)?;
             files::replace(home, rel::manifest(planned.row.short()), 0o644, &text)?;
         }
         Ok(true)
     });
-    if let Some(before) = &before {
-        match &written {
-            Ok(_) => planned.launches_anew = before.launches_anew(home, &planned.row),
-            Err(_) => before.restore(home),
+    match (written, before) {
+        (Ok(_), _) => {
+            planned.launches_anew = anew.unwrap_or_default();
+            Ok(planned)
+        }
+        (Err(error), before) => {
+            if let Some(before) = before {
+                before.restore(home);
+            }
+            Err(error)
         }
     }
-    written.map(|_| planned)
 }
 
 /// Removes a row, and the manifest that `add` wrote for it, under the registry's lock. Gives the
@@ -169,6 +182,7 @@ fn plan(
     ports::check(&name, addition, old.as_ref(), &rows, listeners)?;
     let dir = addition.dir.as_deref().map(fields::folder).transpose()?;
     let mut warnings = Vec::new();
+    let command = fields::command(home, &name, addition, old.as_ref())?;
     let manifest = manifest_of(home, &name, addition, &mut warnings)?;
     let fresh = fields::of(home, &name, addition, old.as_ref(), dir.as_deref())?;
     let at = match document.position(name.short()) {
@@ -194,18 +208,21 @@ fn plan(
         .find(name.short())
         .cloned()
         .ok_or_else(|| Error::new(Code::Io, format!("the row of {name} cannot be made")))?;
-    // What is a view of another module is never started itself.
-    if addition.command.is_empty() && rows.process_of(&row).name == row.name {
+    let view = rows.process_of(&row).name != row.name;
+    if command.is_empty() && !view {
         startable(home, &row, &mut warnings);
     }
+    let launches_anew = !view && launches_anew(home, old.as_ref(), &row, &command);
     Ok(Planned {
         row,
         json,
-        replaces: old,
         registry: home.registry(),
         manifest,
         warnings,
-        launches_anew: false,
+        launches_anew,
+        command,
+        view,
+        replaces: old,
     })
 }
 
@@ -242,6 +259,22 @@ fn manifest_of(
         .hint("leave the command out, or change `startCmd` in that file")),
         Err(error) => Err(error),
     }
+}
+
+/// Is a module that runs by `old` launched from something else by `row`, with `command` written
+/// for it unless that is empty.
+fn launches_anew(home: &Home, old: Option<&Row>, row: &Row, command: &[String]) -> bool {
+    let there = |row: &Row| {
+        let manifest = manifest::read(home, row).ok()?;
+        super::launch::command(row, manifest.as_ref()).ok()
+    };
+    old.is_some_and(|old| {
+        let now = match command {
+            [] => there(row),
+            words => Some(words.to_vec()),
+        };
+        old.port != row.port || old.install_dir != row.install_dir || there(old) != now
+    })
 }
 
 /// Warns of a row that nothing says how to start.

@@ -453,3 +453,36 @@ fn a_view_needs_no_start_command() {
         1
     );
 }
+
+#[test]
+fn a_relative_program_is_found_again_from_any_folder() {
+    let it = home();
+    let here = std::env::current_dir().unwrap();
+    let written = |addition: Addition| {
+        let addition = Addition {
+            replace: true,
+            ..addition
+        };
+        let added = add_against(&it.home, &addition, &quiet()).unwrap();
+        let manifest = manifest::read(&it.home, &added.row).unwrap().unwrap();
+        assert_eq!(manifest.start_cmd.as_ref(), Some(&added.command));
+        added.command
+    };
+    let server = here.join("server").to_str().unwrap().to_owned();
+    let words = ["./server", "./data"];
+    assert_eq!(written(commanded("rel", 3000, &words)), [&server, "./data"]);
+    assert_eq!(
+        written(commanded("rel", 3000, &["bin/x"]))[0],
+        here.join("bin/x").to_str().unwrap()
+    );
+    for as_it_is in ["server", "/bin/server"] {
+        assert_eq!(written(commanded("rel", 3000, &[as_it_is])), [as_it_is]);
+    }
+    let named = Addition {
+        dir: Some("/".into()),
+        ..commanded("rel", 3000, &["./server"])
+    };
+    assert_eq!(written(named), ["./server"]);
+    // The folder stays, and with it what is relative to it.
+    assert_eq!(written(commanded("rel", 3000, &words)), words);
+}
