@@ -3,6 +3,8 @@
 
 mod document;
 mod file;
+#[cfg(test)]
+mod kept_tests;
 mod name;
 mod replace;
 mod row;
