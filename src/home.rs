@@ -24,7 +24,7 @@ impl Home {
 
     /// The module registry. The one file of the home that may be a link out of it.
     pub fn registry(&self) -> PathBuf {
-        self.0.join("services.json")
+        self.0.join(rel::REGISTRY)
     }
 }
 
@@ -32,6 +32,8 @@ impl Home {
 pub mod rel {
     use std::path::PathBuf;
 
+    /// The module registry.
+    pub const REGISTRY: &str = "services.json";
     /// The registry's lock.
     pub const REGISTRY_LOCK: &str = "services.json.lock";
     /// The operator's token.
@@ -54,6 +56,15 @@ pub mod rel {
     pub const HUB_KEYS: &str = "hub/keys";
     /// How the box is exposed; other programs write it.
     pub const EXPOSE_STATE: &str = "expose-state.json";
+    /// The home's own files: no module's folder can have such a name.
+    pub const OWN_FILES: &[&str] = &[
+        REGISTRY,
+        REGISTRY_LOCK,
+        TOKEN,
+        TOKEN_OLD,
+        HUB_INSTANCE,
+        EXPOSE_STATE,
+    ];
 
     /// A detached module's pidfile.
     pub fn pidfile(short: &str) -> PathBuf {

@@ -289,6 +289,67 @@ fn bad_rows_are_left_out_by_readers_and_refused_by_writers() {
     }
 }
 
+/// A module that runs is not stopped for a removal that cannot be.
+#[test]
+fn nothing_is_stopped_for_a_removal_that_is_refused() {
+    let sandbox = Sandbox::new();
+    let port = sandbox.module("good", &[]);
+    sandbox.say("start good").expect(0);
+    let bad = format!(r#"{{"name":"bad","port":{},"paths":[]}}"#, free_port());
+    let text = sandbox
+        .text("services.json")
+        .replacen("[\n", &format!("[\n{bad},\n"), 1);
+    sandbox.registry(&text);
+    for name in ["good", "bad", "nobody"] {
+        for dry in [&[][..], &["--dry-run"]] {
+            let mut args = vec!["remove", name];
+            args.extend(dry);
+            let ran = sandbox.run(&args).expect(1);
+            assert!(
+                ran.err.contains("services.json")
+                    && ran.err.contains("row 1")
+                    && ran.err.contains("`health`"),
+                "{args:?}: {}",
+                ran.err
+            );
+            args.insert(0, "--json");
+            let document = sandbox.run(&args).expect(1).json();
+            assert_eq!(document["error"]["code"], "registry_broken", "{args:?}");
+        }
+    }
+    assert!(crate::sandbox::listens(port), "it was stopped");
+    assert_eq!(sandbox.text("services.json"), text);
+}
+
+/// JavaScript writes half a character where it cuts a text inside an emoji, and reads it back.
+#[test]
+fn half_a_character_in_a_row_or_a_manifest_takes_nobody_down() {
+    let sandbox = Sandbox::new();
+    let port = sandbox.module("x", &[]);
+    let cut = r#""displayName": "cut \ud83d","#;
+    let text =
+        sandbox
+            .text("services.json")
+            .replacen("\"port\"", &format!("{cut}\n      \"port\""), 1);
+    sandbox.registry(&text);
+    let manifest = sandbox.text("x/.parachute/module.json");
+    let manifest = manifest.replacen('{', r#"{"tagline": "\uD83D","#, 1);
+    sandbox.file("x/.parachute/module.json", manifest);
+    assert_eq!(names(&sandbox), ["x"]);
+    assert_eq!(sandbox.status()["notes"].as_array().unwrap().len(), 0);
+    for line in ["start", "restart x"] {
+        sandbox.say(line).expect(0);
+        assert!(crate::sandbox::listens(port), "{line}");
+    }
+    let other = free_port().to_string();
+    sandbox.run(["add", "y", "--port", &other]).expect(0);
+    let after = sandbox.text("services.json");
+    assert!(after.contains(cut), "{after}");
+    sandbox.say("remove y").expect(0);
+    assert_eq!(sandbox.text("services.json"), text);
+    sandbox.say("stop").expect(0);
+}
+
 #[test]
 fn verbs_for_the_good_rows_say_it_and_work() {
     let sandbox = Sandbox::new();
@@ -528,19 +589,28 @@ fn on_a_read_only_file_system() {
         "size=4m",
         &format!(
             "$P add x --port {port} --start -- {module} >/dev/null 2>&1 || echo not added\n\
+             $P add never --port {} -- serve >/dev/null 2>&1 || echo not added\n\
+             $P add ended --port {} --start -- {module} >/dev/null 2>&1 || echo not added\n\
+             $P stop ended >/dev/null 2>&1 || echo not stopped\n\
              sum=$(md5sum < $H/services.json)\n\
              mount -o remount,ro $H\n\
              $P add y --port {} -- serve 2>$H.err; echo add $?; cat $H.err\n\
              $P remove x 2>$H.err; echo remove $?; cat $H.err\n\
              $P status > $H.out; echo status $?; grep -c active $H.out\n\
              $P stop 2>$H.err; echo stop $?; cat $H.err\n\
+             $P stop 2>$H.err; echo stopped $?; cat $H.err\n\
              $P start 2>$H.err; echo start $?; cat $H.err\n\
              test \"$sum\" = \"$(md5sum < $H/services.json)\" && echo untouched\n",
+            free_port(),
+            free_port(),
             free_port()
         ),
     );
     let ran = ran.expect(0);
-    assert!(!ran.out.contains("not added"), "{ran:?}");
+    assert!(
+        !ran.out.contains("not added") && !ran.out.contains("not stopped"),
+        "{ran:?}"
+    );
     assert!(
         ran.out.contains("add 1\nerror: cannot") && ran.out.contains("read-only file system"),
         "{}",
@@ -548,12 +618,46 @@ fn on_a_read_only_file_system() {
     );
     assert!(ran.out.contains("remove 1\n"), "{}", ran.out);
     assert!(ran.out.contains("stop 0\n"), "{}", ran.out);
+    for short in ["never", "ended"] {
+        let warned = format!("{short} is stopped, but that could not be recorded");
+        assert!(!ran.out.contains(&warned), "{}", ran.out);
+    }
+    assert!(ran.out.contains("stopped 0\n"), "{}", ran.out);
     assert!(ran.out.contains("start 1\n"), "{}", ran.out);
     assert!(ran.out.ends_with("untouched\n"), "{}", ran.out);
     assert!(
         !crate::sandbox::listens(port),
         "what cannot be written down can be stopped all the same"
     );
+}
+
+/// The registry's own folder cannot be written, the rest of the home can.
+#[test]
+fn a_command_goes_with_its_row_or_not_at_all() {
+    needs_root!();
+    let sandbox = Sandbox::new();
+    let ran = mounted(
+        &sandbox,
+        "size=4m",
+        &format!(
+            "$P add x --port {0} -- old >/dev/null 2>&1 || echo not added\n\
+             mkdir $H/elsewhere; mv $H/services.json $H/elsewhere\n\
+             ln -s elsewhere/services.json $H/services.json\n\
+             mount --bind $H/elsewhere $H/elsewhere\n\
+             mount -o remount,bind,ro $H/elsewhere\n\
+             $P add x --port {0} --replace -- new 2>&1; echo replace $?\n\
+             grep -c '\"old\"' $H/x/.parachute/module.json\n\
+             $P add y --port {1} -- serve 2>&1; echo add $?\n\
+             test -e $H/y && echo half\ntrue\n",
+            free_port(),
+            free_port()
+        ),
+    );
+    let ran = ran.expect(0);
+    assert!(!ran.out.contains("not added"), "{ran:?}");
+    assert!(ran.out.contains("replace 1\n1\n"), "{}", ran.out);
+    assert!(ran.out.contains("add 1\n"), "{}", ran.out);
+    assert!(!ran.out.contains("half"), "{}", ran.out);
 }
 
 #[test]
@@ -570,7 +674,7 @@ fn on_a_full_disk() {
              sum=$(md5sum < $H/services.json)\n\
              dd if=/dev/zero of=$H/ballast bs=1k 2>/dev/null\n\
              $P add y --port {} -- serve 2>$H.err; echo add $?; cat $H.err\n\
-             test -e $H/y/.parachute/module.json && echo half\n\
+             test -e $H/y && echo half\n\
              $P status >/dev/null; echo status $?\n\
              $P restart 2>$H.err >/dev/null; echo restart $?; cat $H.err\n\
              $P stop 2>$H.err >/dev/null; echo stop $?; cat $H.err\n\

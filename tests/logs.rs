@@ -129,6 +129,36 @@ fn nothing_written_yet_is_said() {
 }
 
 #[test]
+fn silence_is_explained_and_never_made_up() {
+    let sandbox = Sandbox::new();
+    for (line, said) in [
+        ("logs", "nothing to show"),
+        ("logs -f", "nothing to follow"),
+    ] {
+        let ran = sandbox.say(line).expect(0);
+        assert_eq!(ran.out, "");
+        assert!(
+            ran.err.contains(said) && ran.err.contains("no module yet"),
+            "{line}: {}",
+            ran.err
+        );
+    }
+    assert_eq!(
+        sandbox.say("logs --json").expect(0).json()["logs"],
+        serde_json::json!([])
+    );
+    let sandbox = with_log("x", "2026-01-01T00:00:00Z a line\n");
+    assert_eq!(sandbox.say("logs -n 0").expect(0).err, "");
+    let ran = sandbox.say("logs --since 2026-02-01T00:00:00Z").expect(0);
+    assert_eq!(ran.out, "");
+    assert!(
+        ran.err.contains("nothing has been written by x since then"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
 fn unknown_names_are_said_and_follow_has_no_document() {
     let sandbox = with_log("x", "a\n");
     assert!(

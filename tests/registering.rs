@@ -146,6 +146,12 @@ fn names_that_cannot_be_a_modules_are_refused() {
         "hub",
         "operations",
         "events",
+        "services.json",
+        "services.json.lock",
+        "operator.token",
+        "operator.token.old",
+        "hub-instance.json",
+        "expose-state.json",
     ] {
         let before = fs::read(sandbox.at("services.json")).ok();
         let ran = sandbox.run(["--json", "add", "--port", &port, "--", name]);
@@ -519,6 +525,94 @@ fn add_can_start_and_its_exit_follows_the_state_reached() {
         sandbox.row("bad")["start_error"]["error_type"],
         "missing_dependency"
     );
+}
+
+#[test]
+fn a_module_that_runs_is_restarted_when_it_is_launched_from_something_else() {
+    let sandbox = Sandbox::new();
+    let old = sandbox.module("a", &[]);
+    let add = |port: u16, words: &[&str], command: &[&str]| {
+        let port = port.to_string();
+        let mut args = vec!["add", "a", "--port", &port, "--replace"];
+        args.extend(words);
+        if !command.is_empty() {
+            args.push("--");
+            args.extend(command);
+        }
+        sandbox.run(args).expect(0)
+    };
+    // Nothing runs yet.
+    let ran = add(old, &["--path", "/a"], &[]);
+    assert!(ran.out.contains("`parachute start a`"), "{}", ran.out);
+    sandbox.say("start a").expect(0);
+    let pid = sandbox.pid("a");
+    // What clients see of it alone is no reason to end it.
+    let ran = add(old, &["--path", "/b"], &[]);
+    assert!(ran.out.contains("`parachute status a`"), "{}", ran.out);
+    let ran = add(old, &["--path", "/c", "--start"], &[]);
+    assert!(ran.out.contains("already running"), "{}", ran.out);
+    assert_eq!(sandbox.pid("a"), pid);
+
+    let new = free_port();
+    let ran = add(new, &[], &[]);
+    assert!(ran.out.contains("`parachute restart a`"), "{}", ran.out);
+    assert!(alive(pid));
+    sandbox.say("restart a").expect(0);
+    assert!(listens(new) && !listens(old) && !alive(pid));
+
+    let last = free_port();
+    let ran = add(last, &["--start"], &[]);
+    assert!(ran.out.contains("restarted"), "{}", ran.out);
+    assert!(listens(last) && !listens(new));
+    let pid = sandbox.pid("a");
+    let ran = add(last, &["--start"], &[EXE, "__module", "--say", "hello"]);
+    assert!(ran.out.contains("restarted"), "{}", ran.out);
+    assert!(!alive(pid) && listens(last));
+    assert!(sandbox.say("logs a").expect(0).out.contains("hello"));
+    // What does not run is started.
+    sandbox.say("stop a").expect(0);
+    let ran = add(new, &["--start"], &[]);
+    assert!(ran.out.contains("started (pid"), "{}", ran.out);
+    let args = ["add", "a", "--replace", "--start", "--dry-run", "--port"];
+    let other = free_port().to_string();
+    let ran = sandbox.run(args.iter().chain([&&*other])).expect(0);
+    assert!(
+        ran.out.contains("or restart it where it runs"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn a_program_beside_the_person_who_adds_it_can_start() {
+    let sandbox = Sandbox::new();
+    sandbox.script("server", &format!("#!/bin/sh\nexec {EXE} __module\n"));
+    let port = free_port();
+    let port_text = port.to_string();
+    sandbox
+        .run([
+            "add", "rel", "--port", &port_text, "--start", "--", "./server",
+        ])
+        .expect(0);
+    assert!(listens(port));
+    sandbox.say("stop").expect(0);
+}
+
+#[test]
+fn a_view_is_not_warned_of_and_hints_at_what_runs() {
+    let sandbox = Sandbox::new();
+    let port = sandbox.module("vault", &[]).to_string();
+    sandbox.say("start").expect(0);
+    let ran = sandbox
+        .run(["add", "parachute-vault-work", "--port", &port])
+        .expect(0);
+    assert_eq!(ran.err, "");
+    assert!(
+        ran.out.contains("`parachute status parachute-vault-work`"),
+        "{}",
+        ran.out
+    );
+    sandbox.say("stop").expect(0);
 }
 
 #[test]

@@ -909,6 +909,40 @@ fn restarts_at_once_leave_one_process_that_is_tracked() {
 }
 
 #[test]
+fn modules_without_a_start_command_are_not_a_box_without_modules() {
+    let sandbox = Sandbox::new();
+    sandbox.module("a", &[]);
+    sandbox.say("start").expect(0);
+    fs::remove_file(sandbox.at("a/.parachute/module.json")).unwrap();
+    let lines = ["start", "restart", "start --dry-run", "restart --dry-run"];
+    for line in lines {
+        let ran = sandbox.say(line).expect(1);
+        assert!(
+            ran.err.contains("passing over a")
+                && ran
+                    .err
+                    .contains("the one module of this box, a, has no start command")
+                && ran.err.contains("`parachute add a --port"),
+            "{line}: {}",
+            ran.err
+        );
+    }
+    sandbox
+        .run(["add", "b", "--port", &free_port().to_string()])
+        .expect(0);
+    for line in lines {
+        let ran = sandbox.run(line.split(' ').chain(["--json"])).expect(1);
+        let error = &ran.json()["error"];
+        assert_eq!(error["code"], "no_start_cmd", "{error}");
+        assert_eq!(
+            error["message"], "none of the 2 modules of this box has a start command",
+            "{error}"
+        );
+    }
+    sandbox.say("stop").expect(0);
+}
+
+#[test]
 fn start_on_a_clean_box_says_what_to_do_next() {
     let sandbox = Sandbox::new();
     for line in ["start", "start --dry-run", "restart"] {

@@ -3,7 +3,10 @@
 use super::changes::{self, Step};
 use crate::{
     error::{Exit, Result},
-    lifecycle::{Change, Site, Start, Targets},
+    lifecycle::{
+        Change, Lifecycle, Site, Start, Targets,
+        status::{RowStatus, State},
+    },
     modules::enrol::{self, Added, Addition},
     output::{Output, Report, SCHEMA, style},
 };
@@ -16,7 +19,8 @@ use std::{
 /// Put a module on this box
 ///
 /// Writes a row into services.json. What follows `--` is its start command, kept in a module.json
-/// under the home; without one the folder's own .parachute/module.json says how to start it.
+/// under the home; without one the folder's own .parachute/module.json says how to start it. A
+/// program with a `/` in it that is relative is relative to DIR, without `--dir` to where you are.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Its name: lower-case letters, digits, `.`, `_`, `-`
@@ -34,7 +38,7 @@ pub struct Args {
     /// Its folder, where it is run
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// Start it at once
+    /// Start it at once; one that runs is restarted when its port, folder or command changes
     #[arg(long)]
     pub start: bool,
     /// Change the row that is there; what is not given stays
@@ -63,6 +67,9 @@ struct Told<'a> {
     short: &'a str,
     #[serde(skip)]
     replaced: bool,
+    /// What to do next.
+    #[serde(skip)]
+    next: Option<&'a str>,
 }
 
 impl Report for Told<'_> {
@@ -75,8 +82,8 @@ impl Report for Told<'_> {
             self.short,
             self.registry.display()
         )?;
-        if self.changes.is_empty() {
-            writeln!(to, "{hint}hint{hint:#}: `parachute start {}`", self.short)?;
+        if let Some(verb) = self.next {
+            writeln!(to, "{hint}hint{hint:#}: `parachute {verb} {}`", self.short)?;
         }
         Ok(())
     }
@@ -110,10 +117,15 @@ pub async fn run(args: &Args, site: &mut Site, out: &Output) -> Result<Exit> {
     let short = added.row.short();
     site.reload().await?;
     let targets = Targets::Named(vec![short.to_owned()]);
-    let changes = if args.start {
-        site.start(&targets, Start::default()).await?
-    } else {
-        Vec::new()
+    let changes = match (args.start, added.launches_anew) {
+        (false, _) => Vec::new(),
+        (true, false) => site.start(&targets, Start::default()).await?,
+        // What runs would go on as it was launched before.
+        (true, true) => site.restart(&targets, Start::default()).await?,
+    };
+    let next = match args.start || out.json() {
+        true => None,
+        false => Some(next(site, &added).await),
     };
     let exit = out.report(&Told {
         schema: SCHEMA,
@@ -124,11 +136,33 @@ pub async fn run(args: &Args, site: &mut Site, out: &Output) -> Result<Exit> {
         changes: &changes,
         short,
         replaced: added.replaces.is_some(),
+        next,
     });
     if !out.json() && args.start {
         return Ok(changes::report(out, "start", &changes));
     }
     Ok(exit)
+}
+
+/// The verb to go on with. A hub begins by itself what is new to it, and what runs already goes on
+/// as it was launched.
+async fn next(site: &Site, added: &Added) -> &'static str {
+    let fresh = added.replaces.is_none() && !added.view;
+    if fresh && matches!(site.way, Lifecycle::Detached(_)) {
+        return "start";
+    }
+    let status = site.observe().await;
+    let row = status
+        .modules
+        .iter()
+        .find(|row| row.name == added.row.short());
+    let runs =
+        |row: &RowStatus| row.pid.is_some() || matches!(row.state, State::Active | State::Pending);
+    match (row.is_some_and(runs), added.launches_anew) {
+        (false, _) => "start",
+        (true, false) => "status",
+        (true, true) => "restart",
+    }
 }
 
 fn steps(planned: &Added, start: bool) -> Vec<Step> {
@@ -151,7 +185,10 @@ fn steps(planned: &Added, start: bool) -> Vec<Step> {
         planned.registry.display()
     ));
     if start {
-        steps.push(format!("start {short}"));
+        steps.push(match planned.launches_anew {
+            true => format!("start {short}, or restart it where it runs"),
+            false => format!("start {short}"),
+        });
     }
     steps
         .into_iter()

@@ -140,6 +140,20 @@ impl Args {
             since: self.since.map(Time),
         }
     }
+
+    /// What to say when there is no line to show, unless none was asked for.
+    fn silence(&self, tails: &[(String, Vec<String>)]) -> Option<String> {
+        if tails.is_empty() || self.lines == Some(0) || tails.iter().any(|(_, l)| !l.is_empty()) {
+            return None;
+        }
+        let names: Vec<&str> = tails.iter().map(|(name, _)| name.as_str()).collect();
+        let when = match self.since {
+            Some(_) => "since then",
+            None => "yet",
+        };
+        let names = names.join(", ");
+        Some(format!("nothing has been written by {names} {when}"))
+    }
 }
 
 /// Carries it out.
@@ -155,17 +169,20 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
     let tails = site.logs(&targets, &args.tail()).await?;
     let names: Vec<String> = tails.iter().map(|(name, _)| name.clone()).collect();
     let painter = Painter::new(names.clone(), out);
+    if names.is_empty() && !out.json() {
+        out.warn(match args.follow {
+            true => "there is nothing to follow: this box has no module yet",
+            false => "there is nothing to show: this box has no module yet",
+        });
+    }
+    if args.follow && names.is_empty() {
+        return Ok(Exit::Success);
+    }
     if !args.follow {
-        let silent: Vec<&str> = tails
-            .iter()
-            .filter(|(_, l)| l.is_empty())
-            .map(|(n, _)| n.as_str())
-            .collect();
-        if !out.json() && silent.len() == tails.len() {
-            out.warn(&format!(
-                "nothing has been written by {} yet",
-                silent.join(", ")
-            ));
+        if !out.json()
+            && let Some(silence) = args.silence(&tails)
+        {
+            out.warn(&silence);
         }
         let logs = tails
             .into_iter()

@@ -49,7 +49,8 @@ impl Report for Told<'_> {
 
 /// Carries it out.
 pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
-    let registry = Registry::read(&site.home)?;
+    // Before anything is stopped: a registry that may not be changed keeps its modules running.
+    let registry = Registry::read_strict(&site.home)?;
     let view = registry
         .find(&args.name)
         .is_some_and(|row| registry.process_of(row).name != row.name);

@@ -1,7 +1,7 @@
 //! `module.json` (contract, section 3): reading the one of a row, and the text of one for a
 //! command given to `add`. Runs nothing and changes nothing.
 
-use super::registry::Row;
+use super::{registry::Row, surrogates};
 use crate::{
     error::{Code, Error, Result},
     home::{Home, rel},
@@ -75,8 +75,11 @@ pub fn parse(bytes: &[u8], file: &Path) -> Result<Manifest> {
             .hint("correct that file, or move it out of the way")
     };
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let root: Value = serde_json::from_slice(bytes)
-        .map_err(|error| wrong(&format!("is not valid JSON: {error}")))?;
+    let root = match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(&surrogates::readable(text)),
+        Err(_) => serde_json::from_slice(bytes),
+    };
+    let root: Value = root.map_err(|error| wrong(&format!("is not valid JSON: {error}")))?;
     let fields = root
         .as_object()
         .ok_or_else(|| wrong("is not a JSON object"))?;

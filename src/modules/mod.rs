@@ -6,3 +6,4 @@ pub mod launch;
 pub mod logfile;
 pub mod manifest;
 pub mod registry;
+mod surrogates;

@@ -1,24 +1,29 @@
 //! Files beneath a home, opened so that no link leads out of it, written whole or not at all.
 //! Nothing here blocks on, or reads, what is no regular file. The home itself may be a link.
 
+mod folders;
+mod lock;
+
+pub use self::{
+    folders::{missing_folders, remove_folder},
+    lock::{lock, lock_if_writable, locked},
+};
+
+use self::folders::{make_folders, others};
 use crate::{
     error::{Code, Error, Result, reason},
     home::Home,
 };
 use cap_std::{
     ambient_authority,
-    fs::{Dir, DirBuilder, DirBuilderExt, OpenOptions, OpenOptionsExt, PermissionsExt},
+    fs::{Dir, OpenOptions, OpenOptionsExt, PermissionsExt},
 };
-use rustix::{
-    fs::OFlags,
-    process::{Gid, Uid},
-};
+use rustix::fs::OFlags;
 use std::{
     ffi::OsStr,
     fs::File,
     io::{self, ErrorKind, Read, Write},
-    path::{Component, Path, PathBuf},
-    time::{Duration, Instant},
+    path::{Component, Path},
 };
 
 /// The bytes of a file beneath the home; `None` when it is not there. At most `limit` bytes; more
@@ -121,9 +126,19 @@ pub fn remove(home: &Home, path: impl AsRef<Path>) -> Result<()> {
         return Ok(());
     };
     match root.remove_file(path) {
-        Err(error) if !absent(&error) => Err(fault("remove", home, path, &error)),
+        Err(error) if !absent(&error) && !nothing_there(&root, path, &error) => {
+            Err(fault("remove", home, path, &error))
+        }
         _ => Ok(()),
     }
+}
+
+/// A read-only file system refuses a removal before it looks whether there is anything to remove.
+fn nothing_there(root: &Dir, path: &Path, error: &io::Error) -> bool {
+    error.kind() == ErrorKind::ReadOnlyFilesystem
+        && root
+            .symlink_metadata(path)
+            .is_err_and(|error| absent(&error))
 }
 
 /// Renames within the home; the folder of `to` must be there. Replaces what is there.
@@ -133,56 +148,6 @@ pub fn rename(home: &Home, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Resu
     let root = made_root(home)?;
     root.rename(from, &root, to)
         .map_err(|error| fault("rename", home, from, &error))
-}
-
-/// An exclusive lock on a file beneath the home (flock(2)): it goes with its holder, however that
-/// ends. Waits at most `bound`, and blocks the thread meanwhile; then an error that says who may
-/// hold it.
-pub fn lock(home: &Home, path: impl AsRef<Path>, bound: Duration) -> Result<File> {
-    let path = path.as_ref();
-    // On a file system that has become full or read-only, a lock file that is there will do as it is.
-    let file = match append(home, path, 0o644) {
-        Ok(file) => file,
-        Err(error) if error.code == Code::Io => open(home, path)?.ok_or(error)?,
-        Err(error) => return Err(error),
-    };
-    let deadline = Instant::now() + bound;
-    let mut pause = Duration::from_millis(5);
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(std::fs::TryLockError::Error(error)) => {
-                return Err(Error::io("lock", &home.at(path), &error));
-            }
-            Err(std::fs::TryLockError::WouldBlock) => {}
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            let place = home.at(path);
-            return Err(Error::new(
-                Code::TimedOut,
-                format!("{} is locked by another parachute", place.display()),
-            )
-            .hint(format!(
-                "try again; `fuser -v {}` shows who holds it",
-                place.display()
-            )));
-        }
-        std::thread::sleep(pause.min(left));
-        pause = (pause * 2).min(Duration::from_millis(50));
-    }
-}
-
-/// Does somebody hold [`lock`] on this file. Where that is nobody, it is held for the moment that the
-/// question takes.
-pub fn locked(home: &Home, path: impl AsRef<Path>) -> bool {
-    let Ok(Some(file)) = open(home, path) else {
-        return false;
-    };
-    matches!(
-        file.try_lock_shared(),
-        Err(std::fs::TryLockError::WouldBlock)
-    )
 }
 
 /// The names of what is in a folder beneath the home, in no order; none when it is not there.
@@ -285,42 +250,6 @@ fn folder_of<'p>(root: &Dir, path: &'p Path) -> io::Result<(Dir, &'p OsStr)> {
         None => root.try_clone()?,
     };
     Ok((folder, name))
-}
-
-/// Makes the folders above `path`. Those that are there are left as they are.
-fn make_folders(root: &Dir, home: &Home, path: &Path, mode: u32) -> Result<()> {
-    let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) else {
-        return Ok(());
-    };
-    if root.is_dir(parent) {
-        return Ok(());
-    }
-    let mut builder = DirBuilder::new();
-    builder.mode(if mode & 0o077 == 0 { 0o700 } else { 0o755 });
-    let mut so_far = PathBuf::new();
-    for part in parent.components() {
-        so_far.push(part);
-        match root.create_dir_with(&so_far, &builder) {
-            Ok(()) => {
-                if let Some((user, group)) = others(root) {
-                    let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
-                    let _ = rustix::fs::chownat(root, &so_far, Some(user), Some(group), flags);
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(fault("make the folder", home, &so_far, &error)),
-        }
-    }
-    Ok(())
-}
-
-/// Whose a folder is, when we are root and it is not: what root makes there is that owner's.
-fn others(folder: &Dir) -> Option<(Uid, Gid)> {
-    if !rustix::process::geteuid().is_root() {
-        return None;
-    }
-    let stat = rustix::fs::fstat(folder).ok()?;
-    (stat.st_uid != 0).then(|| (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid)))
 }
 
 /// A file on its way: never readable by more people than it shall be, gone when it is dropped.

@@ -1,5 +1,9 @@
 use super::*;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::{
+    os::unix::fs::{PermissionsExt, symlink},
+    path::PathBuf,
+    time::Duration,
+};
 
 const LIMIT: u64 = 1 << 20;
 
@@ -199,4 +203,29 @@ fn a_lock_is_bounded_and_goes_with_its_holder() {
     assert!(!locked(&b.home, "l"));
     assert!(!locked(&b.home, "none"));
     lock(&b.home, "l", Duration::from_secs(10)).unwrap();
+}
+
+#[test]
+fn folders_that_are_not_there_are_told_and_empty_ones_removed() {
+    let b = home();
+    std::fs::create_dir(b.home.at("a")).unwrap();
+    let missing = |path: &str| missing_folders(&b.home, path).unwrap();
+    assert_eq!(
+        missing("a/b/c/file"),
+        [Path::new("a/b/c"), Path::new("a/b")]
+    );
+    assert!(missing("file").is_empty() && missing("a/file").is_empty());
+    let nowhere = Home::new(b.home.at("nowhere"));
+    assert_eq!(missing_folders(&nowhere, "a/file").unwrap().len(), 1);
+
+    replace(&b.home, "a/b/file", 0o644, b"").unwrap();
+    remove_folder(&b.home, "a/b").unwrap();
+    assert!(b.home.at("a/b/file").exists());
+    remove(&b.home, "a/b/file").unwrap();
+    for _ in 0..2 {
+        remove_folder(&b.home, "a/b").unwrap();
+        assert!(!b.home.at("a/b").exists());
+    }
+    symlink(&b.outside, b.home.at("folder")).unwrap();
+    assert!(remove_folder(&b.home, "folder/deep").is_err());
 }

@@ -114,3 +114,28 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
         .build()
         .unwrap()
 }
+
+/// What a user without any rights finds: on a thread of that user, where only root can make one;
+/// `None` where that cannot be.
+#[cfg(target_os = "linux")]
+pub(crate) fn as_nobody<T: Send>(look: impl FnOnce() -> T + Send) -> Option<T> {
+    use rustix::thread::{Uid, set_thread_res_uid};
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    // On Linux an identity is a thread's own, and goes with it.
+    let nobody = Uid::from_raw(65534);
+    let found = std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            look()
+        });
+        looking.join()
+    });
+    Some(found.unwrap())
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn as_nobody<T: Send>(_look: impl FnOnce() -> T + Send) -> Option<T> {
+    None
+}

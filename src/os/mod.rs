@@ -21,4 +21,4 @@ pub use container::container;
 pub const MACOS: bool = cfg!(target_os = "macos");
 
 #[cfg(test)]
-mod kid;
+pub(crate) mod kid;

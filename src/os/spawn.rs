@@ -223,12 +223,15 @@ pub enum Found {
     Executable(PathBuf),
     /// There is a file, without its x bit for us.
     NotExecutable(PathBuf),
+    /// It may be there: a folder on the way to it does not let us in.
+    OutOfReach(PathBuf),
     /// Nowhere.
     Missing,
 }
 
 /// Looks a program up as execvp(3) would: the first that may be executed wins, one that may not
-/// is told of only when there is no other. An empty entry of PATH means `cwd`.
+/// is told of only when there is no other, one that may be out of reach only when there is none
+/// at all. An empty entry of PATH means `cwd`.
 pub fn find(program: &str, cwd: Option<&Path>, path: &OsStr) -> Found {
     let base = cwd
         .map(Path::to_path_buf)
@@ -240,26 +243,37 @@ pub fn find(program: &str, cwd: Option<&Path>, path: &OsStr) -> Found {
     if program.contains('/') {
         return at(base.join(program));
     }
-    let mut refused = None;
+    let (mut refused, mut hidden) = (None, None);
     for folder in path.as_bytes().split(|byte| *byte == b':') {
         match at(base.join(OsStr::from_bytes(folder)).join(program)) {
             Found::Executable(file) => return Found::Executable(file),
             Found::NotExecutable(file) => refused = refused.or(Some(file)),
+            Found::OutOfReach(file) => hidden = hidden.or(Some(file)),
             Found::Missing => {}
         }
     }
-    refused.map_or(Found::Missing, Found::NotExecutable)
+    let hidden = hidden.map_or(Found::Missing, Found::OutOfReach);
+    refused.map_or(hidden, Found::NotExecutable)
 }
 
 fn at(file: PathBuf) -> Found {
     match std::fs::metadata(&file) {
         Ok(meta) if meta.is_file() => {}
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Found::OutOfReach(file);
+        }
         _ => return Found::Missing,
     }
-    match rustix::fs::accessat(CWD, &file, Access::EXEC_OK, AtFlags::EACCESS) {
-        Ok(()) => Found::Executable(file),
-        Err(_) => Found::NotExecutable(file),
+    if may_execute(&file) {
+        Found::Executable(file)
+    } else {
+        Found::NotExecutable(file)
     }
+}
+
+/// May we run a file, or enter a folder.
+pub fn may_execute(path: &Path) -> bool {
+    rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS).is_ok()
 }
 
 #[cfg(test)]

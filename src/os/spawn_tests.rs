@@ -127,3 +127,31 @@ fn programs_are_found_as_the_system_does() {
         Found::Executable(real)
     );
 }
+
+#[test]
+fn what_is_behind_a_closed_folder_is_not_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let make = |path: &str| {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "").unwrap();
+        mode(&path, 0o755);
+        path
+    };
+    let (hidden, open) = (make("closed/tool"), make("open/other"));
+    let (closed, folder) = (dir.path().join("closed"), dir.path().join("open"));
+    mode(dir.path(), 0o755);
+    mode(&closed, 0o700);
+    let path = std::env::join_paths([&closed, &folder]).unwrap();
+    crate::os::kid::as_nobody(|| {
+        let named = find(hidden.to_str().unwrap(), None, OsStr::new(""));
+        assert_eq!(named, Found::OutOfReach(hidden.clone()));
+        assert_eq!(find("tool", None, &path), Found::OutOfReach(hidden.clone()));
+        assert_eq!(find("other", None, &path), Found::Executable(open.clone()));
+        assert_eq!(find("none", None, folder.as_os_str()), Found::Missing);
+        assert!(may_execute(&folder) && !may_execute(&closed));
+    });
+}

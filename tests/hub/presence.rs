@@ -2,7 +2,7 @@
 //! is wiped.
 
 use super::{Hub, ask, command, module, registry, spawned};
-use crate::sandbox::{Guarded, Ran, Sandbox, free_port, until, until_true};
+use crate::sandbox::{EXE, Guarded, Ran, Sandbox, free_port, listens, until, until_true};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -257,7 +257,7 @@ fn a_module_has_its_notify_socket_after_the_home_was_wiped() {
     let sandbox = Sandbox::new();
     let script = format!(
         "[ -S \"$NOTIFY_SOCKET\" ] && echo it is there; exec {} __module",
-        crate::sandbox::EXE
+        EXE
     );
     let rows: &[(&str, u16, &[&str])] = &[("good", free_port(), &["/bin/sh", "-c", &script])];
     registry(&sandbox, rows);
@@ -295,4 +295,32 @@ fn an_old_start_error_is_cleared_by_whoever_sees_the_module_live() {
         sandbox.registry_json()["services"][0]["theirs"],
         json!(1.50)
     );
+}
+
+/// A hub begins by itself what is added; what it runs is restarted when it is launched from
+/// something else.
+#[test]
+fn add_knows_what_the_hub_does_by_itself() {
+    let sandbox = Sandbox::new();
+    registry(&sandbox, &[]);
+    let hub = Hub::serve(&sandbox);
+    hub.token();
+    let add = |port: u16, words: &[&str]| {
+        let port = port.to_string();
+        let mut args = vec!["add", "web", "--port", &port];
+        args.extend(words);
+        sandbox.run(args).expect(0)
+    };
+    let (old, new) = (free_port(), free_port());
+    let ran = add(old, &["--", EXE, "__module"]);
+    assert!(ran.out.contains("`parachute status web`"), "{}", ran.out);
+    let pid = hub.until_ready("web");
+    let ran = add(old, &["--replace", "--path", "/a", "--start"]);
+    assert!(ran.out.contains("already running"), "{}", ran.out);
+    let ran = add(new, &["--replace", "--start"]);
+    assert!(ran.out.contains("restarted"), "{}", ran.out);
+    assert!(listens(new) && !listens(old));
+    assert_ne!(hub.until_ready("web"), pid);
+    let ran = add(old, &["--replace"]);
+    assert!(ran.out.contains("`parachute restart web`"), "{}", ran.out);
 }

@@ -6,6 +6,7 @@ mod observe;
 mod ready;
 mod record;
 mod start;
+mod startable;
 mod stop;
 
 use super::{
@@ -16,11 +17,11 @@ use super::{
 };
 use crate::{
     context::{Context, Teller},
-    error::{Code, Error, Result},
+    error::Result,
     home::{Home, rel},
     manager::{Tail, pidfile::Pidfile},
     modules::{
-        launch::{self, Spawner},
+        launch::Spawner,
         logfile,
         registry::{Registry, Row},
     },
@@ -62,10 +63,7 @@ impl Detached {
     /// Starts modules side by side. Everything: rows without a start command are passed over.
     pub async fn start(&self, targets: &Targets) -> Result<Vec<Change>> {
         let (rows, mut changes) = self.targets(targets)?;
-        let rows = self.startable(rows, targets);
-        if rows.is_empty() && changes.is_empty() {
-            return Err(nothing_installed());
-        }
+        let rows = self.startable(rows, &changes, targets)?;
         self.announce("starting", &rows, targets);
         changes.extend(start::start(self, rows).await);
         Ok(self.in_order(changes, targets))
@@ -88,10 +86,7 @@ impl Detached {
     /// Stops, then starts; a module that would not stop is not started.
     pub async fn restart(&self, targets: &Targets) -> Result<Vec<Change>> {
         let (rows, mut changes) = self.targets(targets)?;
-        let rows = self.startable(rows, targets);
-        if rows.is_empty() && changes.is_empty() {
-            return Err(nothing_installed());
-        }
+        let rows = self.startable(rows, &changes, targets)?;
         self.announce("restarting", &rows, targets);
         let stopped = stop::stop(self, &rows).await;
         let ran: HashMap<String, bool> = stopped
@@ -128,10 +123,7 @@ impl Detached {
     /// What `start` would do, in order.
     pub fn plan_start(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
         let (rows, failed) = self.targets(targets)?;
-        let rows = self.startable(rows, targets);
-        if rows.is_empty() && failed.is_empty() {
-            return Err(nothing_installed());
-        }
+        let rows = self.startable(rows, &failed, targets)?;
         let now = start::snapshot()?;
         let mut plan = not_planned(failed);
         plan.extend(
@@ -144,10 +136,7 @@ impl Detached {
     /// What `restart` would do, in order.
     pub fn plan_restart(&self, targets: &Targets) -> Result<Vec<(String, Result<String>)>> {
         let (rows, failed) = self.targets(targets)?;
-        let rows = self.startable(rows, targets);
-        if rows.is_empty() && failed.is_empty() {
-            return Err(nothing_installed());
-        }
+        let rows = self.startable(rows, &failed, targets)?;
         let now = start::snapshot()?;
         let mut plan = not_planned(failed);
         plan.extend(
@@ -279,30 +268,6 @@ impl Detached {
         }
     }
 
-    /// Everything: rows that nothing says how to start are passed over, and said.
-    fn startable(&self, rows: Vec<Row>, targets: &Targets) -> Vec<Row> {
-        if *targets != Targets::Everything {
-            return rows;
-        }
-        let (bare, rows): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| self.bare(row));
-        for row in bare {
-            self.tell.say(&format!(
-                "passing over {}: nothing says how to start it",
-                row.short()
-            ));
-        }
-        rows
-    }
-
-    /// Is there no start command for it.
-    fn bare(&self, row: &Row) -> bool {
-        let Ok(inputs) = launch::gather(&self.home, row, &self.spawner) else {
-            return false;
-        };
-        launch::command(row, inputs.manifest.as_ref())
-            .is_err_and(|e| e.code == Code::NoStartCommand)
-    }
-
     /// A verb says what it is about to act on when no name was given.
     fn announce(&self, doing: &str, rows: &[Row], targets: &Targets) {
         if *targets == Targets::Everything && !rows.is_empty() {
@@ -352,11 +317,4 @@ fn not_planned(failed: Vec<Change>) -> Vec<(String, Result<String>)> {
         .into_iter()
         .filter_map(|c| Some((c.who, Err(c.what.err()?))))
         .collect()
-}
-
-/// `start` on a box with nothing on it.
-pub(super) fn nothing_installed() -> Error {
-    Error::new(Code::NotInstalled, "nothing is installed on this box yet").hint(
-        "put a module on it with `parachute add NAME --port N -- COMMAND…`, or see it all at work with `parachute demo`",
-    )
 }

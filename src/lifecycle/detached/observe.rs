@@ -116,13 +116,12 @@ fn forget(detached: &Detached, rows: &[&Row]) -> Option<String> {
     let edited = registry::edit(&detached.home, |document| {
         let mut changed = false;
         for row in rows {
-            let Some(fields) = document.row_mut(&row.name) else {
-                continue;
-            };
-            let there = fields
-                .get(FIELD)
-                .and_then(|value| serde_json::from_value(value.clone()).ok());
-            if there == row.last_start_error {
+            let there = document
+                .field(&row.name, FIELD)
+                .and_then(|value| serde_json::from_value(value).ok());
+            if there == row.last_start_error
+                && let Some(fields) = document.row_mut(&row.name)
+            {
                 changed |= fields.shift_remove(FIELD).is_some();
             }
         }

@@ -49,7 +49,7 @@ pub(super) async fn stop(detached: &Detached, rows: &[Row]) -> Vec<Change> {
 /// What a stop waits for; of the row in that place.
 enum Event {
     /// Nobody else works on the module.
-    Turn(usize, Result<File>),
+    Turn(usize, Result<Option<File>>),
     /// A group of it has ended, or would not.
     Ended(usize, io::Result<Ended>),
 }
@@ -96,21 +96,22 @@ impl Stops<'_> {
             return self.conclude(at);
         }
         let path = rel::turn(self.each[at].row.short());
-        match files::lock(home, &path, Duration::ZERO) {
+        match files::lock_if_writable(home, &path, Duration::ZERO) {
             Err(error) if error.code == Code::TimedOut => {
                 let home = home.clone();
-                self.events
-                    .spawn_blocking(move || Event::Turn(at, files::lock(&home, path, TURN)));
+                self.events.spawn_blocking(move || {
+                    Event::Turn(at, files::lock_if_writable(&home, path, TURN))
+                });
             }
             turn => self.turned(at, turn),
         }
     }
 
     /// It has its turn: finds what of it lives.
-    fn turned(&mut self, at: usize, turn: Result<File>) {
+    fn turned(&mut self, at: usize, turn: Result<Option<File>>) {
         let one = &mut self.each[at];
         let found = turn.and_then(|turn| {
-            one.turn = Some(turn);
+            one.turn = turn;
             living(self.detached, one.row, &snapshot()?)
         });
         match found {

@@ -8,7 +8,7 @@ use crate::{
     modules::registry::{Name, Row},
 };
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the command line says, by itself.
 pub(super) fn check(addition: &Addition) -> Result<()> {
@@ -39,9 +39,34 @@ pub(super) fn check(addition: &Addition) -> Result<()> {
     Ok(())
 }
 
+/// The start command as it is written. Without a folder that somebody named, now or for the row
+/// that is replaced, a program's relative path is relative to the folder that we are in: the one
+/// under the home is made for the module and has no program in it.
+pub(super) fn command(
+    home: &Home,
+    name: &Name,
+    addition: &Addition,
+    old: Option<&Row>,
+) -> Result<Vec<String>> {
+    let mut command = addition.command.clone();
+    let kept = old.and_then(|row| row.install_dir.as_ref());
+    let named = addition.dir.is_some() || kept.is_some_and(|dir| *dir != home.at(name.short()));
+    if let Some(program) = command.first_mut()
+        && program.contains('/')
+        && !named
+    {
+        *program = utf8(absolute(Path::new(program))?)?;
+    }
+    Ok(command)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|error| Error::io("find", path, &error))
+}
+
 /// A module's folder, absolute.
 pub(super) fn folder(dir: &Path) -> Result<String> {
-    let path = std::path::absolute(dir).map_err(|error| Error::io("find", dir, &error))?;
+    let path = absolute(dir)?;
     let meta = std::fs::metadata(&path).map_err(|error| Error::io("look at", &path, &error))?;
     if !meta.is_dir() {
         return Err(Error::new(
@@ -49,11 +74,15 @@ pub(super) fn folder(dir: &Path) -> Result<String> {
             format!("{} is not a directory", path.display()),
         ));
     }
-    path.to_str().map(str::to_owned).ok_or_else(|| {
+    utf8(path)
+}
+
+fn utf8(path: PathBuf) -> Result<String> {
+    path.into_os_string().into_string().map_err(|path| {
         Error::new(
             Code::Usage,
             format!(
-                "{} is not UTF-8 text, which services.json has to be",
+                "{} is not UTF-8 text, which the files of a home have to be",
                 path.display()
             ),
         )

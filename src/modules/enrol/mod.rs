@@ -1,12 +1,16 @@
 //! The work behind `parachute add` and `parachute remove`: what would be written, and writing it.
 //! Starts and stops nothing, and never changes a `module.json` that is a module's own.
 
+mod before;
 mod fields;
 mod ports;
+#[cfg(test)]
+mod races_tests;
 #[cfg(test)]
 mod tests;
 mod version;
 
+use self::before::Before;
 use super::{
     manifest,
     registry::{self, Document, Name, Registry, Row},
@@ -32,7 +36,8 @@ pub struct Addition {
     pub paths: Vec<String>,
     /// Its folder, which must be there; relative to ours.
     pub dir: Option<PathBuf>,
-    /// Its start command; empty when its own manifest or the table says it.
+    /// Its start command; empty when its own manifest or the table says it. A program that is a
+    /// relative path is relative to the module's folder where one was named, else to ours.
     pub command: Vec<String>,
     /// Its name for people.
     pub display_name: Option<String>,
@@ -59,6 +64,13 @@ pub struct Planned {
     pub manifest: Option<PathBuf>,
     /// What a person should know of, without its being wrong.
     pub warnings: Vec<String>,
+    /// The start command that is written; empty when none is.
+    pub command: Vec<String>,
+    /// It is a view of another row's process, and is never started itself.
+    pub view: bool,
+    /// A module that runs by the replaced row is launched from something else by the new one: its
+    /// port, folder or command. What only clients see of a row changes no process.
+    pub launches_anew: bool,
 }
 
 /// What [`add`] has written.
@@ -76,61 +88,73 @@ fn check_against(home: &Home, addition: &Addition, listeners: &Listeners) -> Res
 }
 
 /// Adds a row, and a manifest for a command. All or nothing: when the row cannot be written, the
-/// manifest is as it was.
+/// manifest is as it was. Both are written under the registry's lock, so of several at once the
+/// row and the manifest are those of one.
 pub fn add(home: &Home, addition: &Addition) -> Result<Added> {
     let listeners = Listeners::read().unwrap_or_default();
     add_against(home, addition, &listeners)
 }
 
 fn add_against(home: &Home, addition: &Addition, listeners: &Listeners) -> Result<Added> {
+    // What is refused is refused before anything is made.
     let mut planned = check_against(home, addition, listeners)?;
-    let path = rel::manifest(planned.row.short());
-    let mut before = None;
-    if planned.manifest.is_some() {
-        std::fs::create_dir_all(home.root())
-            .map_err(|error| Error::io("make", home.root(), &error))?;
-        before = files::read(home, &path, manifest::LIMIT)?;
-        let text = manifest::render(&planned.row, &addition.command)?;
-        files::replace(home, &path, 0o644, &text)?;
-    }
-    let written = registry::edit(home, |document| {
+    let registry = registry::lock(home)?;
+    // Both as the first round found them: what is written is there already in a second one.
+    let (mut before, mut anew) = (None, None);
+    let written = registry.edit(|document| {
         planned = plan(home, addition, listeners, document)?;
+        anew.get_or_insert(planned.launches_anew);
+        if planned.manifest.is_some() {
+            if before.is_none() {
+                before = Some(Before::of(home, &planned)?);
+            }
+            let text = manifest::render(&planned.row, &planned.command)?;
+            files::replace(home, rel::manifest(planned.row.short()), 0o644, &text)?;
+        }
         Ok(true)
     });
-    if let Err(error) = written {
-        if planned.manifest.is_some() {
-            let _ = match before {
-                Some(text) => files::replace(home, &path, 0o644, &text),
-                None => files::remove(home, &path),
-            };
+    match (written, before) {
+        (Ok(_), _) => {
+            planned.launches_anew = anew.unwrap_or_default();
+            Ok(planned)
         }
-        return Err(error);
+        (Err(error), before) => {
+            if let Some(before) = before {
+                before.restore(home);
+            }
+            Err(error)
+        }
     }
-    Ok(planned)
 }
 
-/// Removes a row, and the manifest that `add` wrote for it. Gives the row as it was.
+/// Removes a row, and the manifest that `add` wrote for it, under the registry's lock. Gives the
+/// row as it was.
 pub fn remove(home: &Home, name: &str) -> Result<Row> {
-    let mut gone = None;
-    registry::edit(home, |document| {
+    let take = |document: &mut Document| -> Result<Option<Row>> {
         let rows = Registry::strict(&document.rows(), &home.registry())?;
-        gone = rows.find(name).cloned();
-        match document.position(name) {
-            Some(at) if gone.is_some() => {
-                document.rows_mut().remove(at);
-                Ok(true)
-            }
-            _ => Ok(false),
+        let row = rows.find(name).cloned();
+        if let (Some(_), Some(at)) = (&row, document.position(name)) {
+            document.rows_mut().remove(at);
         }
-    })?;
-    let Some(row) = gone else {
+        Ok(row)
+    };
+    let none = || {
         let shown: String = name.chars().take(80).collect();
-        return Err(Error::new(
+        Error::new(
             Code::NotInstalled,
             format!("no module named {shown:?} is registered"),
         )
-        .hint("`parachute status` lists those that are"));
+        .hint("`parachute status` lists those that are")
     };
+    // What is refused is refused before anything is made.
+    take(&mut registry::load(home)?)?.ok_or_else(none)?;
+    let registry = registry::lock(home)?;
+    let mut gone = None;
+    registry.edit(|document| {
+        gone = take(document)?;
+        Ok(gone.is_some())
+    })?;
+    let row = gone.ok_or_else(none)?;
     if matches!(manifest::read_own(home, row.short()), Ok(Some(manifest)) if manifest.ours) {
         files::remove(home, rel::manifest(row.short()))?;
     }
@@ -158,6 +182,7 @@ fn plan(
     ports::check(&name, addition, old.as_ref(), &rows, listeners)?;
     let dir = addition.dir.as_deref().map(fields::folder).transpose()?;
     let mut warnings = Vec::new();
+    let command = fields::command(home, &name, addition, old.as_ref())?;
     let manifest = manifest_of(home, &name, addition, &mut warnings)?;
     let fresh = fields::of(home, &name, addition, old.as_ref(), dir.as_deref())?;
     let at = match document.position(name.short()) {
@@ -178,20 +203,26 @@ fn plan(
         row.shift_remove("lastStartError");
     }
     let json = document.rows().get(at).cloned().unwrap_or_default();
-    let row = Registry::strict(&document.rows(), &home.registry())?
+    let rows = Registry::strict(&document.rows(), &home.registry())?;
+    let row = rows
         .find(name.short())
         .cloned()
         .ok_or_else(|| Error::new(Code::Io, format!("the row of {name} cannot be made")))?;
-    if addition.command.is_empty() {
+    let view = rows.process_of(&row).name != row.name;
+    if command.is_empty() && !view {
         startable(home, &row, &mut warnings);
     }
+    let launches_anew = !view && launches_anew(home, old.as_ref(), &row, &command);
     Ok(Planned {
         row,
         json,
-        replaces: old,
         registry: home.registry(),
         manifest,
         warnings,
+        launches_anew,
+        command,
+        view,
+        replaces: old,
     })
 }
 
@@ -228,6 +259,22 @@ fn manifest_of(
         .hint("leave the command out, or change `startCmd` in that file")),
         Err(error) => Err(error),
     }
+}
+
+/// Is a module that runs by `old` launched from something else by `row`, with `command` written
+/// for it unless that is empty.
+fn launches_anew(home: &Home, old: Option<&Row>, row: &Row, command: &[String]) -> bool {
+    let there = |row: &Row| {
+        let manifest = manifest::read(home, row).ok()?;
+        super::launch::command(row, manifest.as_ref()).ok()
+    };
+    old.is_some_and(|old| {
+        let now = match command {
+            [] => there(row),
+            words => Some(words.to_vec()),
+        };
+        old.port != row.port || old.install_dir != row.install_dir || there(old) != now
+    })
 }
 
 /// Warns of a row that nothing says how to start.

@@ -3,18 +3,18 @@ use crate::{api::StartErrorType, os::port::Listener};
 use serde_json::json;
 use std::{fs, os::unix::fs::symlink};
 
-struct Box_ {
+pub(super) struct Box_ {
     _dir: tempfile::TempDir,
-    home: Home,
+    pub(super) home: Home,
 }
 
-fn home() -> Box_ {
+pub(super) fn home() -> Box_ {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::new(dir.path().canonicalize().unwrap().join("home"));
     Box_ { _dir: dir, home }
 }
 
-fn quiet() -> Listeners {
+pub(super) fn quiet() -> Listeners {
     Listeners::default()
 }
 
@@ -26,14 +26,14 @@ fn plain(name: &str, port: u16) -> Addition {
     }
 }
 
-fn commanded(name: &str, port: u16, command: &[&str]) -> Addition {
+pub(super) fn commanded(name: &str, port: u16, command: &[&str]) -> Addition {
     Addition {
         command: command.iter().map(|word| (*word).to_owned()).collect(),
         ..plain(name, port)
     }
 }
 
-fn file(home: &Home) -> Value {
+pub(super) fn file(home: &Home) -> Value {
     serde_json::from_slice(&fs::read(home.registry()).unwrap()).unwrap()
 }
 
@@ -143,6 +143,8 @@ fn what_the_command_line_says_wrongly() {
         plain("a/b", 3000),
         plain("..", 3000),
         plain("hub", 3000),
+        commanded("services.json", 3000, &["x"]),
+        commanded("operator.token", 3000, &["x"]),
         plain("a b", 3000),
         plain("demo", 0),
         commanded("demo", 3000, &[""]),
@@ -372,4 +374,115 @@ fn when_the_row_cannot_be_written_the_manifest_is_as_it_was() {
     assert!(add_against(&it.home, &addition, &quiet()).is_err());
     assert!(!manifest_file(&it.home, "demo").exists());
     assert!(!it.home.registry().exists());
+}
+
+/// Writing the manifest fails after its folders have been made.
+#[test]
+fn folders_that_were_made_for_nothing_are_taken_away_again() {
+    let it = home();
+    fs::create_dir_all(it.home.at("demo")).unwrap();
+    let planned = check_against(&it.home, &commanded("demo", 3000, &["x"]), &quiet()).unwrap();
+    let before = Before::of(&it.home, &planned).unwrap();
+    files::replace(&it.home, rel::manifest("demo"), 0o644, b"new").unwrap();
+    before.restore(&it.home);
+    assert!(!it.home.at("demo/.parachute").exists());
+    assert!(it.home.at("demo").is_dir(), "it was there before");
+
+    let before = Before::of(&it.home, &planned).unwrap();
+    files::replace(&it.home, rel::manifest("demo"), 0o644, b"new").unwrap();
+    fs::write(it.home.at("demo/.parachute/theirs"), "").unwrap();
+    before.restore(&it.home);
+    assert!(!manifest_file(&it.home, "demo").exists());
+    assert!(it.home.at("demo/.parachute/theirs").exists());
+
+    files::replace(&it.home, rel::manifest("demo"), 0o644, b"old").unwrap();
+    let old = r#"{"startCmd": ["old"], "writtenBy": "parachute add"}"#;
+    fs::write(manifest_file(&it.home, "demo"), old).unwrap();
+    let before = Before::of(&it.home, &planned).unwrap();
+    files::replace(&it.home, rel::manifest("demo"), 0o644, b"new").unwrap();
+    before.restore(&it.home);
+    assert_eq!(
+        fs::read_to_string(manifest_file(&it.home, "demo")).unwrap(),
+        old
+    );
+}
+
+#[test]
+fn what_a_module_is_launched_from_is_told_apart_from_what_clients_see() {
+    let it = home();
+    let anew = |addition: Addition| {
+        let addition = Addition {
+            replace: true,
+            ..addition
+        };
+        add_against(&it.home, &addition, &quiet())
+            .unwrap()
+            .launches_anew
+    };
+    assert!(!anew(commanded("demo", 3000, &["x"])), "nothing ran by it");
+    assert!(!anew(commanded("demo", 3000, &["x"])));
+    assert!(!anew(plain("demo", 3000)));
+    let seen = Addition {
+        paths: vec!["/a".into()],
+        health: Some("/up".into()),
+        ..plain("demo", 3000)
+    };
+    assert!(!anew(seen));
+    assert!(anew(plain("demo", 3001)));
+    assert!(anew(commanded("demo", 3001, &["x", "y"])));
+    let elsewhere = Addition {
+        dir: Some("/".into()),
+        ..plain("demo", 3001)
+    };
+    assert!(anew(elsewhere));
+}
+
+#[test]
+fn a_view_needs_no_start_command() {
+    let it = home();
+    add_against(&it.home, &plain("vault", 1940), &quiet()).unwrap();
+    let view = plain("parachute-vault-work", 1940);
+    let added = add_against(&it.home, &view, &quiet()).unwrap();
+    assert_eq!(added.warnings, Vec::<String>::new());
+    let own = plain("parachute-vault-home", 3000);
+    assert_eq!(
+        add_against(&it.home, &own, &quiet())
+            .unwrap()
+            .warnings
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn a_relative_program_is_found_again_from_any_folder() {
+    let it = home();
+    let here = std::env::current_dir().unwrap();
+    let written = |addition: Addition| {
+        let addition = Addition {
+            replace: true,
+            ..addition
+        };
+        let added = add_against(&it.home, &addition, &quiet()).unwrap();
+        let manifest = manifest::read(&it.home, &added.row).unwrap().unwrap();
+        assert_eq!(manifest.start_cmd.as_ref(), Some(&added.command));
+        added.command
+    };
+    let server = here.join("server").to_str().unwrap().to_owned();
+    let words = ["./server", "./data"];
+    assert_eq!(written(commanded("rel", 3000, &words)), [&server, "./data"]);
+    assert_eq!(
+        written(commanded("rel", 3000, &["bin/x"]))[0],
+        here.join("bin/x").to_str().unwrap()
+    );
+    for as_it_is in ["server", "/bin/server"] {
+        assert_eq!(written(commanded("rel", 3000, &[as_it_is])), [as_it_is]);
+    }
+    let named = Addition {
+        dir: Some("/".into()),
+        ..commanded("rel", 3000, &["./server"])
+    };
+    assert_eq!(written(named), ["./server"]);
+    // The folder stays, and with it what is relative to it.
+    assert_eq!(written(commanded("rel", 3000, &words)), words);
 }

@@ -1,6 +1,6 @@
 //! The version that a module's folder says it has. Reads two files, believes neither blindly.
 
-use crate::modules::manifest::read_file;
+use crate::modules::{manifest::read_file, surrogates};
 use std::path::Path;
 
 /// For a folder that says nothing.
@@ -25,8 +25,8 @@ pub(super) fn of(dir: &Path) -> String {
     };
     let npm = || {
         let text = text("package.json")?;
-        let value: serde_json::Value =
-            serde_json::from_str(text.trim_start_matches('\u{feff}')).ok()?;
+        let text = surrogates::readable(text.trim_start_matches('\u{feff}'));
+        let value: serde_json::Value = serde_json::from_str(&text).ok()?;
         fits(value.get("version")?.as_str()?)
     };
     let cargo = || {

@@ -6,24 +6,17 @@ use crate::{
     api::{Install, StartError, StartErrorType},
     os::spawn::{self, Found, Plan},
 };
-use std::ffi::OsStr;
+use std::{ffi::OsStr, fs, io, path::Path};
 
 /// Looks the executable and the folder up, before anything is spawned: missing
-/// (`missing_dependency`), without its x bit (`non_executable`), folder gone (`spawn_failed`).
+/// (`missing_dependency`), without its x bit or out of reach (`non_executable`), folder gone or
+/// closed to us (`spawn_failed`).
 pub fn preflight(launch: &Launch) -> Result<Plan, StartError> {
     let failed = |what: String| StartError::new(StartErrorType::SpawnFailed, what);
     if let Some(dir) = &launch.cwd
-        && !dir.is_dir()
+        && let Some(what) = unusable(dir)
     {
-        let what = if dir.exists() {
-            "is not a directory"
-        } else {
-            "is gone"
-        };
-        return Err(failed(format!(
-            "its folder {} {what}\ninstall the module anew, or correct `installDir` in services.json",
-            dir.display()
-        )));
+        return Err(failed(format!("its folder {} {what}", dir.display())));
     }
     let Some(program) = launch.argv.first().filter(|program| !program.is_empty()) else {
         return Err(failed("its start command is empty".to_owned()));
@@ -48,12 +41,39 @@ pub fn preflight(launch: &Launch) -> Result<Plan, StartError> {
                 shlex::try_quote(&file.to_string_lossy()).unwrap_or_default()
             ),
         )),
-        Found::Missing => Err(missing(program, path)),
+        // Of a bare name nobody says that it is in that very folder of PATH.
+        Found::OutOfReach(file) if program.contains('/') => Err(StartError::new(
+            StartErrorType::NonExecutable,
+            format!(
+                "{} may not be reached: a folder on the way to it does not let this user in\n\
+                 open that folder (`chmod o+x`), or move the program to one that everybody may enter",
+                file.display()
+            ),
+        )),
+        Found::OutOfReach(file) => Err(missing(program, path, Some(&file))),
+        Found::Missing => Err(missing(program, path, None)),
+    }
+}
+
+/// What keeps a program from running in a folder, with what to do about it.
+fn unusable(dir: &Path) -> Option<&'static str> {
+    match fs::metadata(dir) {
+        Ok(meta) if !meta.is_dir() => Some(
+            "is not a directory\ninstall the module anew, or correct `installDir` in services.json",
+        ),
+        Ok(_) if spawn::may_execute(dir) => None,
+        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {
+            Some("is gone\ninstall the module anew, or correct `installDir` in services.json")
+        }
+        _ => Some(
+            "may not be entered by this user\n\
+             open it and those above it (`chmod o+x`), or correct `installDir` in services.json",
+        ),
     }
 }
 
 /// The program is nowhere to be found.
-fn missing(program: &str, path: &OsStr) -> StartError {
+fn missing(program: &str, path: &OsStr, hidden: Option<&Path>) -> StartError {
     if program.contains('/') {
         return StartError {
             binary: Some(program.to_owned()),
@@ -65,6 +85,10 @@ fn missing(program: &str, path: &OsStr) -> StartError {
             )
         };
     }
+    let closed = hidden
+        .and_then(Path::parent)
+        .map(|folder| format!("; {} does not let this user in", folder.display()))
+        .unwrap_or_default();
     StartError {
         binary: Some(program.to_owned()),
         install: Some(install(program)),
@@ -74,7 +98,7 @@ fn missing(program: &str, path: &OsStr) -> StartError {
         ..StartError::new(
             StartErrorType::MissingDependency,
             format!(
-                "`{program}` is not on this machine's PATH\nlooked in {}",
+                "`{program}` is not on this machine's PATH\nlooked in {}{closed}",
                 path.to_string_lossy()
             ),
         )

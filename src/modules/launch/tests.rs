@@ -455,6 +455,54 @@ fn preflight_tells_missing_not_executable_and_gone_apart() {
     );
 }
 
+#[test]
+fn preflight_names_what_is_closed_to_us() {
+    let it = Box_::new();
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let tool = it.write("closed/tool", "#!/bin/sh\n");
+    it.write("closed/deep/x", "");
+    let (closed, root) = (it.home.at("closed"), it.home.root());
+    mode(&tool, 0o755);
+    mode(root.parent().unwrap(), 0o755);
+    mode(root, 0o755);
+    mode(&closed, 0o700);
+    let base = Launch {
+        argv: Vec::new(),
+        cwd: None,
+        env: BTreeMap::from([("PATH".into(), closed.clone().into())]),
+    };
+    crate::os::kid::as_nobody(|| {
+        let error = preflight(&argv(&base, &[tool.to_str().unwrap()])).unwrap_err();
+        assert_eq!(error.error_type, StartErrorType::NonExecutable);
+        assert!(
+            error.error_description.contains("may not be reached"),
+            "{error:?}"
+        );
+        let error = preflight(&argv(&base, &["tool"])).unwrap_err();
+        assert_eq!(error.error_type, StartErrorType::MissingDependency);
+        assert!(
+            error
+                .error_description
+                .contains("closed does not let this user in"),
+            "{error:?}"
+        );
+        for dir in [closed.clone(), closed.join("deep")] {
+            let launch = Launch {
+                cwd: Some(dir),
+                ..argv(&base, &["/bin/sh"])
+            };
+            let error = preflight(&launch).unwrap_err();
+            assert_eq!(error.error_type, StartErrorType::SpawnFailed);
+            assert!(
+                error.error_description.contains("may not be entered"),
+                "{error:?}"
+            );
+        }
+    });
+}
+
 proptest! {
     #[test]
     fn no_dotenv_makes_an_environment_that_cannot_be(bytes in proptest::collection::vec(

@@ -3,6 +3,8 @@
 
 mod document;
 mod file;
+#[cfg(test)]
+mod kept_tests;
 mod name;
 mod replace;
 mod row;
@@ -13,7 +15,7 @@ mod tests;
 pub use self::{
     document::Document,
     name::{Name, is_vault, short_of},
-    store::{edit, load, set_start_error},
+    store::{Locked, edit, load, lock, set_start_error},
 };
 
 use self::name::unsafe_segment;

@@ -3,6 +3,7 @@
 
 use crate::{
     error::{Code, Error, Result},
+    home::rel,
     modules::known::known,
 };
 use std::fmt;
@@ -15,8 +16,8 @@ const LONGEST: usize = 255;
 pub struct Name(String);
 
 impl Name {
-    /// Checks a short or service name: `[a-z0-9][a-z0-9._-]{0,63}`, and none that the command line
-    /// and the hub's routes need for themselves.
+    /// Checks a short or service name: `[a-z0-9][a-z0-9._-]{0,63}`, and none that the command line,
+    /// the hub's routes or the home's own files need for themselves.
     pub fn new(text: &str) -> Result<Self> {
         let mut bytes = text.bytes();
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -36,6 +37,13 @@ impl Name {
                 Error::new(Code::Usage, format!("{shown:?} is kept for the hub itself"))
                     .hint("choose another name"),
             );
+        }
+        if rel::OWN_FILES.contains(&text) {
+            return Err(Error::new(
+                Code::Usage,
+                format!("{shown:?} is kept for a file of the home itself"),
+            )
+            .hint("choose another name"));
         }
         Ok(Self(text.to_owned()))
     }
@@ -82,6 +90,8 @@ pub(super) fn unsafe_segment(name: &str) -> Option<&'static str> {
         Some("is longer than 255 bytes")
     } else if name == "hub" {
         Some("is kept for the hub itself")
+    } else if rel::OWN_FILES.contains(&name) {
+        Some("is kept for a file of the home itself")
     } else {
         None
     }

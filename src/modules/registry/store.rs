@@ -12,7 +12,7 @@ use crate::{
     os::files,
 };
 use serde_json::Value;
-use std::time::Duration;
+use std::{fs::File, time::Duration};
 
 /// How long to wait for whoever holds the lock.
 const LOCK_BOUND: Duration = Duration::from_secs(5);
@@ -24,33 +24,50 @@ const ROUNDS: usize = 20;
 /// written. Says whether the file was written. A missing file counts as one without rows; the
 /// home is made when it is not there. Waits at most 5 s for other writers of ours.
 pub fn edit(home: &Home, mut change: impl FnMut(&mut Document) -> Result<bool>) -> Result<bool> {
-    let mut attempt = || -> Result<Option<(Option<Vec<u8>>, Document)>> {
-        let before = file::read(home)?;
-        let mut document = parse(home, before.as_deref())?;
-        Ok(change(&mut document)?.then_some((before, document)))
-    };
-    if attempt()?.is_none() {
+    if !change(&mut load(home)?)? {
         return Ok(false);
     }
+    lock(home)?.edit(change)
+}
+
+/// The registry while its lock is ours: what goes with a row is changed by no other program of
+/// ours meanwhile either.
+pub struct Locked<'h> {
+    home: &'h Home,
+    _lock: File,
+}
+
+/// Takes the registry's lock, which makes the home when it is not there. Waits at most 5 s.
+pub fn lock(home: &Home) -> Result<Locked<'_>> {
     std::fs::create_dir_all(home.root()).map_err(|error| Error::io("make", home.root(), &error))?;
-    let _lock = files::lock(home, rel::REGISTRY_LOCK, LOCK_BOUND)?;
-    for _ in 0..ROUNDS {
-        let Some((before, document)) = attempt()? else {
-            return Ok(false);
-        };
-        match replace(home, before.as_deref(), &document.render()?)? {
-            Replaced::Yes => return Ok(true),
-            Replaced::Overtaken => {}
+    let lock = files::lock(home, rel::REGISTRY_LOCK, LOCK_BOUND)?;
+    Ok(Locked { home, _lock: lock })
+}
+
+impl Locked<'_> {
+    /// As [`edit`]; every call of `change` is made with the lock held.
+    pub fn edit(&self, mut change: impl FnMut(&mut Document) -> Result<bool>) -> Result<bool> {
+        let home = self.home;
+        for _ in 0..ROUNDS {
+            let before = file::read(home)?;
+            let mut document = parse(home, before.as_deref())?;
+            if !change(&mut document)? {
+                return Ok(false);
+            }
+            match replace(home, before.as_deref(), &document.render()?)? {
+                Replaced::Yes => return Ok(true),
+                Replaced::Overtaken => {}
+            }
         }
+        Err(Error::new(
+            Code::TimedOut,
+            format!(
+                "{} kept changing while it was to be written",
+                home.registry().display()
+            ),
+        )
+        .hint("find out which other program keeps writing it, then try again"))
     }
-    Err(Error::new(
-        Code::TimedOut,
-        format!(
-            "{} kept changing while it was to be written",
-            home.registry().display()
-        ),
-    )
-    .hint("find out which other program keeps writing it, then try again"))
 }
 
 /// The registry as [`edit`] would hand it out, to look at what an edit would do.
