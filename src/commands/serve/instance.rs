@@ -9,7 +9,7 @@ use crate::{
         Home,
         rel::{self, SERVE_LOCK as LOCK},
     },
-    os::files,
+    os::{files, identity},
 };
 use std::{
     fs::File,
@@ -156,7 +156,8 @@ pub(super) async fn answering(home: &Home, ours: SocketAddr) -> Option<Error> {
     if everywhere && port == ours.port() {
         return None;
     }
-    let look = Client::new(home.clone(), port, Vec::new()).look().await;
+    let owner = identity::owner(home.root()).ok()?;
+    let look = Client::new(home.clone(), port, vec![owner]).look().await;
     (look.ok()?.identity == Identity::Match).then(|| refused(home, Some(there)))
 }
 
