@@ -1,6 +1,6 @@
 //! Whose process is it: what of an earlier life is stopped, and who is taken for one and must not be.
 
-use crate::sandbox::{EXE, Guarded, Ran, Sandbox, alive, free_port, listens, until_true};
+use crate::sandbox::{EXE, Guarded, Ran, Sandbox, alive, free_port, listens, until, until_true};
 use std::{
     fs,
     os::unix::fs::symlink,
@@ -10,10 +10,14 @@ use std::{
 
 /// A process in a session of its own, in no module's folder, with no mark of any box.
 fn stranger(command: &[&str], port: u16) -> Guarded {
+    stranger_in(Path::new("/"), command, port)
+}
+
+fn stranger_in(folder: &Path, command: &[&str], port: u16) -> Guarded {
     let mut stranger = Command::new("setsid");
     stranger
         .args(command)
-        .current_dir("/")
+        .current_dir(folder)
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
         .env("PORT", port.to_string())
@@ -23,6 +27,28 @@ fn stranger(command: &[&str], port: u16) -> Guarded {
     let stranger = Guarded(stranger.spawn().unwrap());
     until_true("the stranger's port", || listens(port));
     stranger
+}
+
+/// What holds the port and stands in the module's folder is cleared out of the way of a start; for a
+/// stop that is no proof.
+#[test]
+fn a_folder_is_a_clue_for_a_start_and_none_for_a_stop() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.user_dir().join("modules/web");
+    fs::create_dir_all(&folder).unwrap();
+    let port = free_port();
+    add(&sandbox, "web", port, &["--dir", folder.to_str().unwrap()]).expect(0);
+    let said = port.to_string();
+    let server = ["python3", "-m", "http.server", &said, "--bind", "127.0.0.1"];
+    let mut stranger = stranger_in(&folder, &server, port);
+    for line in ["stop web", "stop"] {
+        let ran = sandbox.say(line).expect(0);
+        assert!(ran.err.contains("still held"), "{ran:?}");
+        assert!(alive(stranger.0.id()));
+    }
+    sandbox.say("start web").expect(0);
+    until("the stranger's end", || stranger.0.try_wait().unwrap());
+    sandbox.say("stop web").expect(0);
 }
 
 /// A program of that name in a folder of the user's.

@@ -169,7 +169,7 @@ pub async fn run(args: &Args, site: &Site, out: &Output) -> Result<Exit> {
     let tails = site.logs(&targets, &args.tail()).await?;
     let names: Vec<String> = tails.iter().map(|(name, _)| name.clone()).collect();
     let painter = Painter::new(names.clone(), out);
-    if names.is_empty() && !out.json() {
+    if names.is_empty() && site.registry()?.rows.is_empty() && !out.json() {
         out.warn(match args.follow {
             true => "there is nothing to follow: this box has no module yet",
             false => "there is nothing to show: this box has no module yet",

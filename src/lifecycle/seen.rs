@@ -8,9 +8,12 @@ use crate::{
     context::Context,
     error::Code,
     home::{Home, rel},
-    manager::{external::External, pidfile::Pidfile},
+    manager::{
+        external::{External, Keeper},
+        pidfile::Pidfile,
+    },
     os::{
-        self, files, place,
+        self, files, identity, place,
         port::{self, Holder, Listeners},
         process,
     },
@@ -73,8 +76,12 @@ impl<'a> Hub<'a> {
 
     pub(super) fn external(&self) -> External {
         let keeper = match os::container() {
-            Some(_) => "a container runtime",
-            None => "a terminal",
+            // How somebody else keeps a hub is not to be seen.
+            _ if self.cx.uid != 0 && self.cx.uid != self.owner => Keeper::User(
+                identity::user(self.owner).map_or_else(|| self.owner.to_string(), |user| user.name),
+            ),
+            Some(_) => Keeper::Container,
+            None => Keeper::Terminal,
         };
         External {
             home: self.home.clone(),
@@ -89,12 +96,23 @@ impl<'a> Hub<'a> {
     /// The process that listens on the hub's port, else the one that it has named.
     fn pid(&self) -> Option<u32> {
         let said = self.said.as_ref().and_then(|said| said.pid);
+        let named = || said.filter(|&pid| self.is_hub(pid));
         match holder(self.port)? {
-            Holder::Process { pid } if !self.locks || said == Some(pid) => Some(pid),
-            Holder::Hidden { .. } => said,
+            Holder::Process { pid } if !self.locks || said == Some(pid) || self.serves_us() => {
+                Some(pid)
+            }
+            Holder::Hidden { .. } => named(),
             // What listens there, if anything does, is not the one that holds the lock.
-            _ => said.filter(|&pid| self.locks && lives(pid)),
+            _ => named().filter(|_| self.locks),
         }
+    }
+
+    /// Is this a hub of the home's owner. In a container a hub knows itself by another number than we
+    /// do, which may be anybody's here.
+    fn is_hub(&self, pid: u32) -> bool {
+        let process = process::look(pid).ok().flatten();
+        let theirs = process.is_some_and(|p| p.alive() && p.uid == self.owner);
+        theirs && process::argv(pid).is_some_and(|argv| argv.iter().any(|word| word == "serve"))
     }
 
     /// Where it listens, when that is not where it is asked.
@@ -158,10 +176,6 @@ impl<'a> Hub<'a> {
 
 fn holder(port: u16) -> Option<Holder> {
     Some(port::holder(port, &Listeners::read().ok()?))
-}
-
-fn lives(pid: u32) -> bool {
-    matches!(process::look(pid), Ok(Some(process)) if process.alive())
 }
 
 /// The home that a hub's process says it serves.

@@ -7,7 +7,28 @@ use crate::{
     home::{Home, rel},
 };
 use async_trait::async_trait;
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
+
+/// Who keeps a hub that is not ours to touch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keeper {
+    /// What runs the container that we are in.
+    Container,
+    /// A person, with `parachute serve`.
+    Terminal,
+    /// The home's owner, of this name, who is another than the caller.
+    User(String),
+}
+
+impl fmt::Display for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Container => f.write_str("a container runtime"),
+            Self::Terminal => f.write_str("a terminal"),
+            Self::User(name) => write!(f, "the user {name}"),
+        }
+    }
+}
 
 /// The hub of a home, kept elsewhere.
 #[derive(Clone, Debug)]
@@ -20,8 +41,8 @@ pub struct External {
     pub port: u16,
     /// The hub's process, where it has said so.
     pub pid: Option<u32>,
-    /// What keeps it, for people: `a container runtime`, `a terminal`.
-    pub keeper: &'static str,
+    /// What keeps it.
+    pub keeper: Keeper,
     /// Where it listens instead of 127.0.0.1, on which alone it can be asked.
     pub elsewhere: Option<IpAddr>,
 }
@@ -32,19 +53,27 @@ impl External {
             .pid
             .map(|pid| format!(" (pid {pid})"))
             .unwrap_or_default();
+        let (code, hint) = match &self.keeper {
+            Keeper::Terminal => (
+                Code::Refused,
+                "press Ctrl-C where `parachute serve` runs".to_owned(),
+            ),
+            Keeper::Container => (
+                Code::Refused,
+                "ask a container runtime for it, as in `docker restart NAME` or `kubectl rollout \
+                 restart`"
+                    .to_owned(),
+            ),
+            Keeper::User(name) => (Code::NoPermission, format!("`sudo -u {name} parachute …`")),
+        };
         Error::new(
-            Code::Refused,
+            code,
             format!(
                 "the hub of this box{pid} is kept by {}, so it is not {verb} from here",
                 self.keeper
             ),
         )
-        .hint(match self.keeper {
-            "a terminal" => "press Ctrl-C where `parachute serve` runs".to_owned(),
-            keeper => format!(
-                "ask {keeper} for it, as in `docker restart NAME` or `kubectl rollout restart`"
-            ),
-        })
+        .hint(hint)
     }
 }
 
@@ -110,7 +139,10 @@ impl ServiceManager for External {
             Code::Refused,
             format!("what the hub writes goes to {}", self.keeper),
         )
-        .hint("read it there, as with `docker logs NAME`"))
+        .hint(match &self.keeper {
+            Keeper::User(name) => format!("`sudo -u {name} parachute logs hub`"),
+            _ => "read it there, as with `docker logs NAME`".to_owned(),
+        }))
     }
 
     fn follow(&self, _: &Tail) -> Follow {

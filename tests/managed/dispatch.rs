@@ -3,9 +3,9 @@
 use super::{change, detached};
 use crate::{
     hub::{self, Hub},
-    sandbox::{EXE, Ran, Sandbox, alive, free_port, listens, until, until_true},
+    sandbox::{EXE, Ran, Sandbox, alive, free_port, listens, root, until, until_true},
 };
-use std::{fs, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 #[test]
 fn a_hub_beside_detached_modules_is_refused_and_adopts_them_when_told() {
@@ -240,6 +240,36 @@ fn a_container_is_said_in_its_own_words() {
         "{ran:?}"
     );
     assert_eq!(ran.code, 1, "{ran:?}");
+}
+
+#[test]
+fn a_hub_of_another_user_is_theirs_and_said_to_be() {
+    if !root() {
+        eprintln!("skipped: needs root");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.module("web", &[]);
+    let _hub = Hub::serve(&sandbox);
+    fs::set_permissions(sandbox.user_dir(), fs::Permissions::from_mode(0o755)).unwrap();
+    let ask = |line: &str| -> Ran {
+        let inside = sandbox.command(line.split(' '));
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=4711", "--regid=4711", "--clear-groups", EXE])
+            .args(["--home", sandbox.home().to_str().unwrap()])
+            .args(inside.get_args())
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("PARACHUTE_MANAGER", "none")
+            .output()
+            .unwrap()
+            .into()
+    };
+    let status = ask("status");
+    assert!(status.out.contains("kept by the user root"), "{status:?}");
+    let stop = ask("stop").expect(4);
+    assert!(stop.err.contains("sudo -u root parachute"), "{stop:?}");
 }
 
 #[test]

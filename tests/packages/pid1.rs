@@ -69,6 +69,10 @@ fn ended_as_a_container_is_it_ends_its_modules_within_the_grace_and_says_zero() 
     assert_eq!(said.stdout, b"healthy\n");
     let status = String::from_utf8(inside(&["status"]).stdout).unwrap();
     assert!(status.contains("a container runtime"), "{status}");
+    // From outside its number is another: the one it says of itself is this machine's first process.
+    let outside = sandbox.status();
+    assert_eq!(outside["manager"], "external", "{outside}");
+    assert_eq!(outside["hub"]["pid"], pid, "{outside}");
 
     let begun = Instant::now();
     let ended = Command::new("kill")

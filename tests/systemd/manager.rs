@@ -164,6 +164,19 @@ fn a_failure_has_its_cause() {
     assert!(b.state()["Running"].is_object());
 }
 
+/// The limit is for starts that nobody asked for.
+#[test]
+fn a_hub_that_is_well_is_started_and_restarted_as_often_as_one_likes() {
+    let Some(b) = Box::start() else { return };
+    b.install(WELL, "");
+    for _ in 0..5 {
+        b.drive(Root, "start system").unwrap();
+        b.drive(Root, "restart system").unwrap();
+        b.drive(Root, "stop system").unwrap();
+    }
+    assert_eq!(b.state(), json!("Stopped"));
+}
+
 #[test]
 fn a_unit_that_fails_again_and_again_is_retrying_then_failed_not_pending() {
     let Some(b) = Box::start() else { return };

@@ -103,6 +103,28 @@ fn a_neighbours_hub_is_not_the_machines() {
     b.comes_up(Actor::Root);
 }
 
+/// The unit could not get the port, and would only fail.
+#[test]
+fn a_unit_is_not_restarted_beside_a_hub_of_its_home_in_a_terminal() {
+    let Some(b) = Box::start() else { return };
+    b.hub(Actor::User);
+    b.act(Actor::User, &["stop"]).ok();
+    b.sh(&format!(
+        "systemd-run --quiet --unit=terminal --uid={USER} --setenv=HOME=/home/{USER} \
+         /usr/local/bin/parachute --home {HOME} serve"
+    ));
+    b.wait_for(&format!("test -e {HOME}/hub-instance.json"));
+    for line in [&["restart", "hub"][..], &["restart"], &["stop"]] {
+        let refused = b.act(Actor::User, line).exits(1);
+        assert!(refused.err.contains("stop it there"), "{refused:?}");
+    }
+    let unit = b.as_user(&["systemctl", "--user", "is-active", "parachute-hub"]);
+    assert_eq!(unit.out, "inactive\n");
+    b.sh("systemctl stop terminal");
+    b.act(Actor::User, &["restart"]).ok();
+    b.comes_up(Actor::User);
+}
+
 #[test]
 fn who_may_not_look_into_the_home_sees_its_hub_and_is_told_who_may() {
     let Some(b) = Box::start() else { return };

@@ -190,7 +190,14 @@ fn tell(
             out.notes.push(error.message);
         }
     }
-    if out.state == State::Failing && out.log.is_empty() {
+    // What never began has written nothing; what is there are the words of an earlier life.
+    let spawned = out.start_error.as_ref().is_none_or(|error| {
+        matches!(
+            error.error_type,
+            StartErrorType::ExitedEarly | StartErrorType::StartedButUnbound
+        )
+    });
+    if out.state == State::Failing && out.log.is_empty() && spawned {
         out.log =
             logfile::tail(&detached.home, &rel::log(process.short()), EXCERPT).unwrap_or_default();
     }

@@ -118,7 +118,7 @@ pub(super) fn neighbour(detached: &Detached, row: &Row, pid: u32) -> Option<Stri
 }
 
 /// What of an earlier life of a module still runs without a record: processes of ours that carry
-/// this home and port, and a holder of its port whose command or folder is the module's; by group.
+/// this home and port, and a holder of its port whose command is the module's; by group.
 /// Never what another module's record proves to be that one's, and never whom we come from.
 pub(super) fn orphans(
     detached: &Detached,
@@ -126,14 +126,20 @@ pub(super) fn orphans(
     now: &Snapshot,
     listeners: &Listeners,
 ) -> Vec<Group> {
-    let claim = Claim {
-        cwd: row.install_dir.clone(),
-        ..claim(detached, row, true)
-    };
-    let mut found = group::orphans_of(&claim, now);
+    known_by(&claim(detached, row, true), detached, row, now, listeners)
+}
+
+fn known_by(
+    claim: &Claim,
+    detached: &Detached,
+    row: &Row,
+    now: &Snapshot,
+    listeners: &Listeners,
+) -> Vec<Group> {
+    let mut found = group::orphans_of(claim, now);
     if let Holder::Process { pid } = port::holder(row.port, listeners)
         && let Some(holder) = now.get(pid)
-        && group::is_ours(holder, &claim)
+        && group::is_ours(holder, claim)
     {
         found.push(holder.clone());
     }
@@ -162,7 +168,26 @@ pub(super) fn holders(
     now: &Snapshot,
     listeners: &Listeners,
 ) -> Vec<Group> {
-    let mut groups = orphans(detached, row, now, listeners);
+    of_the_port(row, orphans(detached, row, now, listeners), listeners)
+}
+
+/// What a start may clear out of its way: those, and what holds the port and stands in the module's
+/// folder. For a stop, a folder is no proof.
+pub(super) fn in_the_way(
+    detached: &Detached,
+    row: &Row,
+    now: &Snapshot,
+    listeners: &Listeners,
+) -> Vec<Group> {
+    let claim = Claim {
+        cwd: row.install_dir.clone(),
+        ..claim(detached, row, true)
+    };
+    let found = known_by(&claim, detached, row, now, listeners);
+    of_the_port(row, found, listeners)
+}
+
+fn of_the_port(row: &Row, mut groups: Vec<Group>, listeners: &Listeners) -> Vec<Group> {
     groups.retain(|group| port::held(row.port, &group.members, listeners) == Holding::Ours);
     groups
 }

@@ -94,7 +94,7 @@ pub(super) fn would(detached: &Detached, row: &Row, now: &Snapshot, anew: bool) 
     let listeners = listeners()?;
     let taken = listeners.on(row.port).next().is_some()
         && !alive.is_some_and(|group| holds(row.port, &group, &listeners))
-        && record::holders(detached, row, now, &listeners).is_empty();
+        && record::in_the_way(detached, row, now, &listeners).is_empty();
     if taken {
         return Err(squatter(detached, row, &listeners).error);
     }
@@ -249,7 +249,7 @@ async fn free_port(detached: &Detached, row: &Row) -> Result<(), Failure> {
     if listeners.on(row.port).next().is_none() {
         return Ok(());
     }
-    let orphans = record::holders(detached, row, &snapshot()?, &listeners);
+    let orphans = record::in_the_way(detached, row, &snapshot()?, &listeners);
     if orphans.is_empty() {
         return Err(squatter(detached, row, &listeners));
     }

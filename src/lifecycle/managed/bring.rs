@@ -92,6 +92,19 @@ impl Managed {
     }
 
     pub(super) async fn hub_again(&self) -> Result<Did> {
+        // What is not kept cannot be restarted, and would not get its port.
+        let idle = |state: &UnitState| {
+            matches!(
+                state,
+                UnitState::Stopped
+                    | UnitState::NotInstalled
+                    | UnitState::Masked
+                    | UnitState::Failed { .. }
+            )
+        };
+        if self.look().await.is_ok_and(|unit| idle(&unit.state)) {
+            self.nobody_answers(Did::AlreadyStopped).await?;
+        }
         let before = self
             .own_health()
             .await

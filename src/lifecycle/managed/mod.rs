@@ -1,6 +1,7 @@
 //! The managed way: the hub is started, stopped and restarted by what keeps it, its modules
 //! through its API. Signals nothing itself.
 
+mod agreed;
 mod bring;
 mod hub;
 mod logs;

@@ -66,6 +66,7 @@ pub(super) async fn observe(managed: &Managed, barred: Option<&Error>) -> BoxSta
             None
         }
     };
+    let (list, probes) = managed.agreed(&client, &registry, list, probes).await;
     let now = walk.ok().and_then(Result::ok).unwrap_or_default();
     let modules = registry
         .rows

@@ -62,7 +62,18 @@ impl Managed {
 
     /// A hub that runs elsewhere and cannot be asked: what is known of it says why.
     async fn unasked(&self, error: Error) -> Error {
-        if self.manager.name() != "external" || error.code != Code::HubUnreachable {
+        if self.manager.name() != "external" {
+            return error;
+        }
+        if error.code == Code::HubWedged {
+            // What could be done about it from here is refused.
+            let there = self.manager.refuses("restarted").and_then(|no| no.hint);
+            return match there {
+                Some(hint) => error.hint(hint),
+                None => error,
+            };
+        }
+        if error.code != Code::HubUnreachable {
             return error;
         }
         let notes = self.peek().await.map(|unit| unit.notes);

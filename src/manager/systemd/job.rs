@@ -86,8 +86,9 @@ impl Systemd {
                 format!("there is no {UNIT}"),
             ));
         }
-        // Without it, a unit at its start limit refuses to start, and one that is stopped stays failed.
-        if before.active == "failed" {
+        // systemd counts every start, wanted ones too: without this, one at its limit refuses to start,
+        // and one that is stopped stays failed.
+        if verb != Verb::Stop || before.active == "failed" {
             (bus.manage("ResetFailedUnit", &(UNIT,), how).await)
                 .map(drop)
                 .or_else(|fault| match fault.is("NoSuchUnit") {

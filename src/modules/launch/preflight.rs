@@ -50,8 +50,8 @@ pub fn preflight(launch: &Launch) -> Result<Plan, StartError> {
                 file.display()
             ),
         )),
-        Found::OutOfReach(file) => Err(missing(program, path, Some(&file))),
-        Found::Missing => Err(missing(program, path, None)),
+        Found::OutOfReach(file) => Err(missing(program, None, path, Some(&file))),
+        Found::Missing => Err(missing(program, launch.cwd.as_deref(), path, None)),
     }
 }
 
@@ -72,16 +72,20 @@ fn unusable(dir: &Path) -> Option<&'static str> {
     }
 }
 
-/// The program is nowhere to be found.
-fn missing(program: &str, path: &OsStr, hidden: Option<&Path>) -> StartError {
+/// The program is nowhere to be found. A relative one with a `/` was looked for in the module's folder.
+fn missing(program: &str, cwd: Option<&Path>, path: &OsStr, hidden: Option<&Path>) -> StartError {
     if program.contains('/') {
+        let relative = Path::new(program);
+        let relative = relative.strip_prefix(".").unwrap_or(relative);
+        let file = cwd.unwrap_or(Path::new("")).join(relative);
+        let file = file.display();
         return StartError {
             binary: Some(program.to_owned()),
             install: Some(Install::default()),
-            sysadmin_hint: Some(format!("make sure that {program} exists")),
+            sysadmin_hint: Some(format!("make sure that {file} exists")),
             ..StartError::new(
                 StartErrorType::MissingDependency,
-                format!("there is no file {program}"),
+                format!("there is no file {file}"),
             )
         };
     }

@@ -131,20 +131,20 @@ pub fn is_ours(p: &Process, claim: &Claim) -> bool {
     }
     let in_folder = || {
         !p.terminal
-            && claim.cwd.as_deref().is_some_and(|folder| {
-                process::cwd(p.pid)
-                    .is_some_and(|cwd| same_place(cwd.as_os_str(), folder) || beneath(&cwd, folder))
-            })
+            && claim
+                .cwd
+                .as_deref()
+                .is_some_and(|folder| process::cwd(p.pid).is_some_and(|cwd| within(&cwd, folder)))
     };
     (spawned_for(p.pid, claim) || runs_command(p, claim) || in_folder()) && unchanged(p)
 }
 
-/// `/` and a user's whole folder hold everything: only a folder three deep or more is a module's.
-fn beneath(cwd: &Path, folder: &Path) -> bool {
-    folder.components().count() > 3
-        && folder
-            .canonicalize()
-            .is_ok_and(|folder| cwd.starts_with(folder))
+/// Is it that folder, or in it. `/` and a user's whole folder hold everything: only one three deep or
+/// more is a module's.
+fn within(cwd: &Path, folder: &Path) -> bool {
+    let real = folder.canonicalize();
+    let folder = real.as_deref().unwrap_or(folder);
+    folder.components().count() > 3 && cwd.starts_with(folder)
 }
 
 /// Is it this process or one that it comes from?

@@ -123,3 +123,16 @@ fn a_holder_in_the_modules_folder_is_ours() {
     claim.cwd = Some("/".into());
     assert!(!is_ours(&kid.process(), &claim));
 }
+
+/// A daemon that was started from a login stands in its user's folder.
+#[test]
+fn a_shallow_folder_says_nothing_even_of_who_stands_in_it() {
+    let mut kid = Kid::new("cd /usr/bin; echo ready; exec env -i sleep 1000");
+    kid.line();
+    let claim = Claim {
+        owner: geteuid().as_raw(),
+        cwd: Some("/usr/bin".into()),
+        ..Claim::default()
+    };
+    assert!(!is_ours(&kid.process(), &claim));
+}
