@@ -101,6 +101,21 @@ fn health_has_a_default_and_the_version_comes_from_the_folder() {
 }
 
 #[test]
+fn a_script_beside_the_person_who_types_is_said_not_to_be_where_the_module_runs() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.user_dir().join("mod.py"), "").unwrap();
+    let port = free_port();
+    let ran = add(&sandbox, &format!("blog --port {port} -- python3 mod.py")).expect(0);
+    assert!(
+        ran.err.contains("`mod.py`") && ran.err.contains("`--dir .`"),
+        "{ran:?}"
+    );
+    let here = format!("blog --port {port} --replace --dir . -- python3 mod.py");
+    let ran = add(&sandbox, &here).expect(0);
+    assert!(!ran.err.contains("mod.py"), "{ran:?}");
+}
+
+#[test]
 fn known_modules_get_their_service_names_and_answer_to_both() {
     let sandbox = Sandbox::new();
     add(&sandbox, "vault --port 1940").expect(0);

@@ -252,11 +252,15 @@ fn a_hub_of_another_user_is_theirs_and_said_to_be() {
     sandbox.module("web", &[]);
     let _hub = Hub::serve(&sandbox);
     fs::set_permissions(sandbox.user_dir(), fs::Permissions::from_mode(0o755)).unwrap();
+    // Where they may run it, wherever this tree is.
+    let exe = sandbox.user_dir().join("parachute");
+    fs::copy(EXE, &exe).unwrap();
     let ask = |line: &str| -> Ran {
         let inside = sandbox.command(line.split(' '));
         let mut command = Command::new("setpriv");
         command
-            .args(["--reuid=4711", "--regid=4711", "--clear-groups", EXE])
+            .args(["--reuid=4711", "--regid=4711", "--clear-groups"])
+            .arg(&exe)
             .args(["--home", sandbox.home().to_str().unwrap()])
             .args(inside.get_args())
             .env_clear()

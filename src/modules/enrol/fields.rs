@@ -49,15 +49,42 @@ pub(super) fn command(
     old: Option<&Row>,
 ) -> Result<Vec<String>> {
     let mut command = addition.command.clone();
-    let kept = old.and_then(|row| row.install_dir.as_ref());
-    let named = addition.dir.is_some() || kept.is_some_and(|dir| *dir != home.at(name.short()));
     if let Some(program) = command.first_mut()
         && program.contains('/')
-        && !named
+        && !has_folder(home, name, addition, old)
     {
         *program = utf8(absolute(Path::new(program))?)?;
     }
     Ok(command)
+}
+
+/// Has somebody named a folder for it, now or for the row that is replaced.
+fn has_folder(home: &Home, name: &Name, addition: &Addition, old: Option<&Row>) -> bool {
+    let kept = old.and_then(|row| row.install_dir.as_ref());
+    addition.dir.is_some() || kept.is_some_and(|dir| *dir != home.at(name.short()))
+}
+
+/// A word of the command, after the program, that names a file beside the person who types and will not
+/// be found from the folder that the module runs in.
+pub(super) fn left_behind(
+    home: &Home,
+    name: &Name,
+    addition: &Addition,
+    old: Option<&Row>,
+) -> Option<String> {
+    if has_folder(home, name, addition, old) {
+        return None;
+    }
+    let folder = home.at(name.short());
+    let here = |word: &&String| {
+        let path = Path::new(word.as_str());
+        path.is_relative() && path.is_file() && !folder.join(path).exists()
+    };
+    let word = addition.command.iter().skip(1).find(here)?;
+    Some(format!(
+        "`{word}` is looked for in {}, where the module runs; `--dir .` runs it here",
+        folder.display()
+    ))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

@@ -184,6 +184,7 @@ fn plan(
     let mut warnings = Vec::new();
     let command = fields::command(home, &name, addition, old.as_ref())?;
     let manifest = manifest_of(home, &name, addition, &mut warnings)?;
+    warnings.extend(fields::left_behind(home, &name, addition, old.as_ref()));
     let fresh = fields::of(home, &name, addition, old.as_ref(), dir.as_deref())?;
     let at = match document.position(name.short()) {
         Some(at) => at,
