@@ -228,6 +228,7 @@ impl Screen {
             .as_ref()
             .and_then(|dir| path.strip_prefix(dir).ok())
         {
+            Some(rest) if rest.as_os_str().is_empty() => path.display().to_string(),
             Some(rest) => format!("~/{}", rest.display()),
             None => path.display().to_string(),
         }
