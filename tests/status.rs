@@ -671,3 +671,23 @@ fn somebody_else_may_hold_the_registrys_lock() {
     );
     drop(TcpListener::bind("127.0.0.1:0"));
 }
+
+#[test]
+fn a_start_that_never_spawned_anything_quotes_no_earlier_life() {
+    let sandbox = Sandbox::new();
+    sandbox.module("web", &[]);
+    sandbox.say("start web").expect(0);
+    sandbox.say("stop web").expect(0);
+    let port = sandbox.registry_json()["services"][0]["port"].to_string();
+    let gone = "/opt/nowhere/prog";
+    sandbox
+        .run(["add", "web", "--port", &port, "--replace", "--", gone])
+        .expect(0);
+    sandbox.say("start web").expect(1);
+    let shown = sandbox.say("status").expect(1);
+    assert!(
+        shown.out.contains("there is no file /opt/nowhere/prog"),
+        "{shown:?}"
+    );
+    assert!(!shown.out.contains("listening on port"), "{shown:?}");
+}

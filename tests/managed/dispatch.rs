@@ -276,6 +276,20 @@ fn a_hub_of_another_user_is_theirs_and_said_to_be() {
     assert!(stop.err.contains("sudo -u root parachute"), "{stop:?}");
 }
 
+/// What this program would refuse is no advice.
+#[test]
+fn a_silent_hub_in_a_terminal_is_not_advised_to_be_restarted_from_here() {
+    let sandbox = Sandbox::new();
+    sandbox.module("web", &[]);
+    let hub = Hub::serve(&sandbox);
+    hub.until_ready("web");
+    hub.signal("STOP");
+    let stop = sandbox.say("stop web").expect(5);
+    hub.signal("CONT");
+    assert!(stop.err.contains("does not answer"), "{stop:?}");
+    assert!(!stop.err.contains("restart hub"), "{stop:?}");
+}
+
 #[test]
 fn a_detached_hub_that_has_died_is_said_and_started_again() {
     let sandbox = Sandbox::new();

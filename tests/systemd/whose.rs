@@ -145,6 +145,7 @@ fn who_may_not_look_into_the_home_sees_its_hub_and_is_told_who_may() {
             "start alpha",
             "restart alpha beta",
             "restart hub alpha",
+            "logs",
             "logs alpha",
             "stop alpha --dry-run",
             "status alpha",
